@@ -42,6 +42,7 @@ unit: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN) benchmarks/reading.py
+	$(BIN) benchmarks/language.py
 	$(BIN) benchmarks/near_duplicates.py
 
 format: $(VENV)/.dev

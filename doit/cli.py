@@ -73,6 +73,39 @@ def build(
 
 
 @app.command
+def curate(
+    *paths: Path,
+    rules: Annotated[Path, Parameter(help="YAML file with a list of rules, or a mixture spec: its `curation`.")],
+    dataset: Annotated[str | None, Parameter(help="Name or path of the card to read the inputs by.")] = None,
+    shape: Annotated[str | None, Parameter(help="Kind of the inputs' shape, if not told by their content.")] = None,
+    jobs: Jobs = None,
+    engine: Annotated[Literal["local", "ray"], Parameter(help="Where the processes run.")] = "local",
+    strict: Strict = False,
+    json: Json = False,
+) -> None:
+    """Apply rules to files and keep all that they leave: INPUT... OUT.
+
+    Parameters
+    ----------
+    paths:
+        The files to read, or one folder of files, and last the folder to make.
+    """
+    _positive(jobs)
+    if len(paths) < 2:
+        raise SpecError("D204", "there is no folder to make.", hint="Name the inputs, then the output.")
+    *inputs, out = paths
+    answer = verbs.curate(
+        inputs, out, rules=rules, dataset=dataset, shape=shape, jobs=jobs, engine=engine, strict=strict
+    )
+    if json:
+        _print_json(answer)
+        return
+    from doit.inspecting.tables import build_table, show
+
+    show(build_table(answer), file=sys.stderr)
+
+
+@app.command
 def plan(
     spec: str,
     /,

@@ -56,10 +56,21 @@ CODES: dict[str, str] = {
     "D319": "a count that differs from what the card says",
     "D320": "an input without rows",
     "D321": "a file whose bytes are not those that the Hub lists",
+    "D322": "a source that loses more than half of its records to the rules",
     "D401": "less data than the targets need",
     "D402": "a size that cannot be filled",
     "D403": "a positive share of which nothing is available",
     "D501": "a mixture that breaks one of its laws",
+    "D601": "a tokenizer that cannot be trained with",
+    "D602": "a chat template that cannot be trained with",
+    "D603": "packing where conversations would see each other",
+    "D604": "a loss that is not a number",
+    "D605": "a training that cannot go on from its checkpoint",
+    "D606": "held-out records that are trained on too",
+    "D607": "a run that cannot be merged",
+    "D701": "rows whose licence does not let them be published",
+    "D702": "secrets or personal data in rows that are to be published",
+    "D703": "a repository that somebody else changed while it was written to",
 }
 """Code -> what it means, in a few words. `docs/errors.md` is checked against this table."""
 

@@ -164,6 +164,65 @@ def _target_card(name: str) -> DatasetCard:
     return load_card(name, beside=Path())[0]
 
 
+def curate(
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    rules: str | Path,
+    dataset: str | None = None,
+    shape: str | None = None,
+    jobs: int | None = 1,
+    engine: Engine = "local",
+    strict: bool = False,
+) -> BuildAnswer:
+    """Apply rules to files, and keep all that they leave: a mixture of its own, with ledger, rejects and report.
+
+    Args:
+        inputs: one file, several, or a folder of files.
+        out: the folder to make, or to replace if it holds a mixture already.
+        rules: a YAML file with a list of rules, or a mixture spec, whose `curation` is taken. Paths in it start from
+            its own folder.
+        dataset: name or path of the card to read the inputs by.
+        shape: kind of the inputs' shape, where there is no card. Neither: what their content shows.
+        jobs: processes, as many as help if None.
+        engine: where they run.
+        strict: any bad row or unknown label is an error.
+
+    Raises:
+        SpecError: the call or a rule is wrong.
+        DataError: nothing is left, or, with `strict`, a row is bad.
+        StorageError: OUT holds something else, or the disk refused.
+    """
+    from doit.mixtures.build import build_mixture
+    from doit.mixtures.loading import load_card, resolve
+    from doit.mixtures.rules_file import rules_of, sources_of
+    from doit.reading.converting import described_input
+
+    if dataset is not None and shape is not None:
+        raise SpecError("D204", "both `dataset` and `shape` are given.", hint="A card has a shape: leave `shape` out.")
+    wanted, folder = rules_of(Path(rules)), Path(rules).parent
+    paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
+    if len(paths) == 1 and paths[0].is_dir() and dataset is None and shape is None:
+        sources = _found_in(paths[0], folder)
+    else:
+        card = None if dataset is None else load_card(dataset, beside=Path())[0]
+        sources = sources_of([described_input(path, card, shape) for path in paths], folder)
+    document = {"name": "curated", "size": "all", "sources": sources, "curation": wanted}
+    resolved = resolve(document, folder=folder, where=str(rules))
+    return build_mixture(resolved, Path(out), pages=_pages, workers=jobs, engine=engine, strict=strict)
+
+
+def _found_in(folder: Path, beside: Path) -> list[Any]:
+    """The sources of a starting spec for a folder."""
+    from doit.inspecting.starting import start
+    from doit.yamlio import loads
+
+    if (folder / "manifest.json").is_file():
+        hint = "Add the rules to its spec and build it again."
+        raise SpecError("D204", "this is a mixture, which is curated already.", where=str(folder), hint=hint)
+    return list(loads(start(folder, beside).spec, str(folder))["sources"])
+
+
 def init(folder: str | Path, *, out: str | Path | None = None) -> InitAnswer:
     """Look through a folder of files and write a starting spec: shapes with their evidence, counts, labels and doubts.
 

@@ -78,6 +78,8 @@ def build_table(answer: BuildAnswer) -> RenderableType:
     """What was written, the law of rows per source, what was dropped and rejected, and the cells."""
     written = f"{answer.size:,} training records in {visible(answer.out, 2000)}"
     parts: list[RenderableType] = [_heading(written), _sources(answer.sources)]
+    if len(answer.funnel) > 1:
+        parts.append(funnel_table(answer.funnel, answer.read))
     if answer.dropped or answer.rejected:
         parts += [_heading("Dropped and rejected"), _losses(answer.dropped, answer.rejected)]
     parts += [_heading("Cells"), _cells(answer.cells)]

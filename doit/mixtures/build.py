@@ -13,7 +13,6 @@ import polars as pl
 from doit import storage
 from doit.errors import DoitError, ShortStock
 from doit.mixtures import cells as cellular
-from doit.mixtures.curating import name_survivors
 from doit.mixtures.digest import ContentDigest
 from doit.mixtures.draw import draw, ordered
 from doit.mixtures.ledger import count, ledger, total
@@ -121,6 +120,7 @@ def _build(resolved: Resolved, found: Stocked, staging: Path, out: Path, pages: 
         size=largest.rows,
         splits=largest.splits,
         report=str(home / "report.html"),
+        funnel=largest.funnel,
         warnings=(*largest.warnings, *(n for s in resolved.sources if s.fetched for n in s.fetched.notes)),
         series={str(size): str(out / str(size)) for size, _ in plans} if series else None,
     )
@@ -205,8 +205,7 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
         if held.height:
             data += write_split(name, ordered(held, spec.seed), found.pool.parts, folder / "data", digest)
     rejects = all_rejects(found.pool.parts)
-    named = name_survivors(slim, found.pool.parts)
-    lines = ledger(named, [part.file for part in found.pool.parts], all_left_out(found.pool.parts), rejects)
+    lines = ledger(slim, [part.file for part in found.pool.parts], all_left_out(found.pool.parts), rejects)
     for name, table in (("ledger.parquet", lines), ("rejects.parquet", rejects)):
         with storage.parquet_writer(folder / name, table.schema) as writer:
             writer.write_table(table)

@@ -1,117 +1,231 @@
 """Curation of a pool: identical conversations first, then the spec's rules in their order.
 
 Nothing is removed from the slim table; every record is given a fate, and a dropped one the rule and the value that
-dropped it.
+dropped it. A rule that rewrites texts gives a pool of its own, and the slim table is read anew from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 
 import polars as pl
 
-from doit.curation.rules import ExactDuplicates, NearDuplicates, Rule
+from doit.curation.rules.base import Benchmark, Comparing, Left, Measured, Rewriting, Rule, Verdicts, text_of
+from doit.curation.rules.duplicates import ExactDuplicates
+from doit.curation.rules.lengths import Tokens
+from doit.mixtures.identical import EXACT, copies
 from doit.mixtures.manifest import FunnelStep
-from doit.mixtures.pool import PoolPart
+from doit.mixtures.measuring import measured
+from doit.mixtures.pool import Pool, PoolPart
+from doit.mixtures.rewriting import rewritten
+from doit.mixtures.tokens import count_tokens, load_tokenizer
 from doit.progress import Progress
 
-EXACT = "exact_duplicates"
-
-SURVIVES = ("source", "ability", "construction", "license", "written", "number", "row", "part")
-"""Of identical conversations the smallest by these columns survives; a null ability comes last. `written` stands before
-the file so that the survivor's text does not depend on what files are called; `number` orders files by name."""
+LEFT = ("id", "source", "construction", "language", "ability", "row", "part", "turns", "chars", "tokens")
+"""The columns that a comparing rule sees of the records that are left."""
 
 
-def curate(
-    slim: pl.DataFrame, pool: Sequence[PoolPart], rules: Sequence[Rule]
-) -> tuple[pl.DataFrame, list[FunnelStep]]:
+@dataclass(frozen=True)
+class Means:
+    """What rules need beside the pool."""
+
+    table: Callable[[Sequence[PoolPart]], pl.DataFrame]
+    """The slim table of a pool."""
+    folder: Path = Path()
+    """Where paths in rules start from."""
+    tokenizer: str | None = None
+    """The spec's own."""
+    benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+    workers: int | None = None
+    engine: str = "local"
+
+
+@dataclass(frozen=True)
+class Curated:
+    """A pool whose records all have a fate."""
+
+    parts: tuple[PoolPart, ...]
+    """The entries that `number` points to: those of the last rule that rewrote texts."""
+    slim: pl.DataFrame
+    """The slim table with `rule` (null = stays), `value`, and `marks`, tags to be added."""
+    funnel: tuple[FunnelStep, ...]
+    details: Mapping[str, pl.DataFrame]
+    """Rule -> what it found, for people: pairs of near duplicates, items of benchmarks."""
+
+    def pool(self, before: Pool) -> Pool:
+        """The pool with the entries that rules have made; a file of which records were split has read more."""
+        read = Counter[tuple[str, str]]()
+        for part in self.parts:
+            read[part.source, part.file] += part.entry.read
+        inputs = tuple(file.model_copy(update={"read": read[file.source, file.file]}) for file in before.inputs)
+        return replace(before, parts=self.parts, inputs=inputs)
+
+    def losses(self) -> list[str]:
+        """A warning for every source that lost more than half of its records to the rules."""
+        held = dict(self.slim.group_by("source").len().rows())
+        warnings = []
+        for source, records in sorted(held.items()):
+            by = {step.rule: step.sources.get(source, 0) for step in self.funnel}
+            lost = sum(by.values())
+            if 2 * lost > records:
+                most = max(by, key=lambda rule: by[rule])
+                what = f"curation drops {lost:,} of {records:,} records, {by[most]:,} of them by {most}."
+                warnings.append(f"D322 {source}: {what}")
+        return warnings
+
+
+def curate(parts: Sequence[PoolPart], rules: Sequence[Rule], means: Means) -> Curated:
     """Decide for every record whether a rule drops it.
 
     Args:
-        slim: the slim table.
-        pool: the files that its `number` points to.
+        parts: the entries of the pool.
         rules: in the order in which they apply.
-
-    Returns:
-        `slim` with `rule` (null = stays) and `value`, and how many records each rule dropped and left.
+        means: what they need.
     """
-    slim = _drop_identical(slim)
-    left = slim["rule"].null_count()
-    steps = [FunnelStep(rule=EXACT, dropped=slim.height - left, left=left)]
-    applied = [rule for rule in rules if not isinstance(rule, ExactDuplicates)]
-    if not applied:
-        return slim, steps
-    measured = _measure(pool, [rule for rule in applied if not isinstance(rule, NearDuplicates)])
-    columns = iter(measured.get_columns())
-    for rule in applied:
-        if isinstance(rule, NearDuplicates):
-            value = _similar(slim, pool, rule)
-            falls = value.is_not_null()
+    course = _Course(tuple(parts), means)
+    course.drop_copies()
+    applied = [rule for rule in rules if not (isinstance(rule, ExactDuplicates) and rule.repeats_the_first)]
+    for together, group in groupby(applied, key=_only_measured):
+        if together:
+            course.measure([rule for rule in group if isinstance(rule, Measured)])
+            continue
+        for rule in group:
+            course.apply(rule)
+    return course.finished([EXACT, *(rule.title for rule in applied)])
+
+
+def _only_measured(rule: Rule) -> bool:
+    """Whether a rule can be measured together with its neighbours."""
+    return isinstance(rule, Measured) and not (isinstance(rule, Rewriting) and rule.rewrites)
+
+
+class _Course:
+    """The pool and its slim table on their way through the rules."""
+
+    def __init__(self, parts: tuple[PoolPart, ...], means: Means) -> None:
+        self.parts, self.means = parts, means
+        self.details: dict[str, pl.DataFrame] = {}
+        nothing = pl.lit(None, pl.String)
+        marks = pl.lit(None, pl.List(pl.String))
+        self.slim = means.table(parts).with_columns(rule=nothing, value=nothing, marks=marks)
+
+    def apply(self, rule: Rule) -> None:
+        """One rule that is not measured with its neighbours."""
+        if isinstance(rule, Tokens):
+            self._limit_tokens(rule)
+        elif isinstance(rule, Rewriting):
+            self._rewrite(rule, None)
+        elif isinstance(rule, Comparing):
+            self._compare(rule)
         else:
-            value = next(columns)
+            raise TypeError(f"{type(rule).__name__} is no rule that can be applied")
+
+    def measure(self, rules: Sequence[Measured]) -> None:
+        """Several rules that look at one record at a time, in their order."""
+        found = measured(self.parts, rules, workers=self.means.workers, engine=self.means.engine)
+        for rule, value in zip(rules, found.get_columns(), strict=True):
             keeps = value.to_frame("v").select(rule.keeps(pl.col("v")).fill_null(value=False)).to_series()
-            falls = slim["rule"].is_null() & ~keeps
-        slim = slim.with_columns(
-            rule=pl.when(falls).then(pl.lit(rule.title)).otherwise("rule"),
+            self._drop(rule.title, ~keeps, value)
+
+    def drop_copies(self) -> None:
+        """Of identical conversations that are left, all but one."""
+        copied = copies(self._left_rows(), self.parts)
+        self._drop_at(EXACT, copied["at"], copied["value"])
+
+    def _limit_tokens(self, rule: Tokens) -> None:
+        named = rule.tokenizer or self.means.tokenizer
+        tokenizer = load_tokenizer(str(named), self.means.folder)
+        if rule.over == "split":
+            self._rewrite(rule, tokenizer.path)
+            self.drop_copies()
+        size = count_tokens(self.parts, tokenizer)["tokens"]
+        self._drop(rule.title, size > rule.at_most, size)
+
+    def _rewrite(self, rule: Rewriting | Tokens, tokenizer: Path | None) -> None:
+        """Read the slim table anew from the pool that a rule makes; records keep their fate, pieces their whole's."""
+        workers, engine = self.means.workers, self.means.engine
+        parts, origins = rewritten(self.parts, rule, tokenizer=tokenizer, workers=workers, engine=engine)
+        starts = [0]
+        for part in self.parts:
+            starts.append(starts[-1] + part.entry.records)
+        at = pl.concat([origin.cast(pl.UInt32) + start for origin, start in zip(origins, starts, strict=False)])
+        fates = self.slim.select("rule", "value", "marks")[at]
+        self.parts = tuple(parts)
+        self.slim = self.means.table(self.parts).hstack(fates)
+
+    def _compare(self, rule: Comparing) -> None:
+        rows = self._left_rows()
+        columns = [name for name in LEFT if name in rows.columns]
+        left = Left(rows.select(columns), lambda text: self._texts(rows, text), self.means.benchmarks)
+        found = rule.compare(left)
+        at = rows["at"]
+        self._drop_at(rule.title, at.gather(found.falls["at"]), found.falls["value"])
+        self._mark(at, found)
+        if found.details is not None:
+            self.details[rule.title] = found.details
+
+    def _mark(self, at: pl.Series, found: Verdicts) -> None:
+        if found.marks.is_empty():
+            return
+        marked = found.marks.group_by("at", maintain_order=True).agg("mark")
+        new = pl.DataFrame({"at": at.gather(marked["at"]), "new": marked["mark"]})
+        joined = self.slim.with_row_index("at").join(new, on="at", how="left", maintain_order="left")
+        empty = pl.lit([], pl.List(pl.String))
+        marks = pl.concat_list(pl.col("marks").fill_null(empty), pl.col("new"))
+        self.slim = joined.with_columns(marks=pl.when(pl.col("new").is_null()).then("marks").otherwise(marks)).drop(
+            "at", "new"
+        )
+
+    def _drop(self, title: str, falls: pl.Series, value: pl.Series) -> None:
+        """Drop those records that are left and fall."""
+        falls = self.slim["rule"].is_null() & falls
+        self.slim = self.slim.with_columns(
+            rule=pl.when(falls).then(pl.lit(title)).otherwise("rule"),
             value=pl.when(falls).then(value.cast(pl.String)).otherwise("value"),
         )
-        left = slim["rule"].null_count()
-        steps.append(FunnelStep(rule=rule.title, dropped=int(falls.sum()), left=left))
-    return slim, steps
+
+    def _drop_at(self, title: str, at: pl.Series, value: pl.Series) -> None:
+        falls = spread(at, pl.repeat(True, len(at), eager=True), self.slim.height).fill_null(value=False)
+        self._drop(title, falls, spread(at, value, self.slim.height))
+
+    def _left_rows(self) -> pl.DataFrame:
+        """The records that no rule has dropped, and where they stand in the slim table."""
+        return self.slim.with_row_index("at").filter(pl.col("rule").is_null())
+
+    def _texts(self, rows: pl.DataFrame, text: pl.Expr) -> pl.Series:
+        return texts_of(rows, self.parts, text)
+
+    def finished(self, titles: Sequence[str]) -> Curated:
+        """The end of the course: how many records each rule dropped and left, counted from their fates."""
+        dropped = dict(self.slim.group_by("rule").len().rows())
+        by_source = self.slim.group_by("rule", "source").len()
+        left, steps = self.slim.height, []
+        for title in dict.fromkeys(titles):
+            left -= dropped.get(title, 0)
+            mine = by_source.filter(pl.col("rule") == title).sort("source")
+            sources = dict(mine.select("source", "len").rows())
+            steps.append(FunnelStep(rule=title, dropped=dropped.get(title, 0), left=left, sources=sources))
+        return Curated(self.parts, self.slim, tuple(steps), self.details)
 
 
-def _drop_identical(slim: pl.DataFrame) -> pl.DataFrame:
-    """Mark every copy of a conversation but one; its value is the file and row of the survivor."""
-    slim = slim.with_row_index("at")
-    several = slim.filter(pl.col("id").is_duplicated()).sort("id", *SURVIVES, nulls_last=True)
-    several = several.with_columns(
-        survivor=pl.col("at").first().over("id"),
-        first=pl.col("at") == pl.col("at").first().over("id"),
-    )
-    copies = several.filter(~pl.col("first")).select("at", rule=pl.lit(EXACT), value=pl.col("survivor").cast(pl.String))
-    return slim.join(copies, on="at", how="left", maintain_order="left").drop("at")
-
-
-def _similar(slim: pl.DataFrame, pool: Sequence[PoolPart], rule: NearDuplicates) -> pl.Series:
-    """Of each near duplicate among the records that are left, its similarity and its survivor; null for the others."""
-    from doit.curation.near_duplicates import near_duplicates  # noqa: PLC0415 - loads scipy, which few specs need
-
-    left = _left(slim)
-    texts = _texts(left, pool, rule.text())
-    found = near_duplicates(texts, left["id"], threshold=rule.threshold, ignoring=rule.ignoring)
-    similarity = found["similarity"].round(4).cast(pl.String)
-    value = pl.select(pl.concat_str(similarity, pl.lit(" "), left["id"].gather(found["survivor"]))).to_series()
-    return _spread(left["at"].gather(found["dropped"]), value, slim.height)
-
-
-def near_clusters(slim: pl.DataFrame, pool: Sequence[PoolPart]) -> pl.Series:
+def near_clusters(slim: pl.DataFrame, parts: Sequence[PoolPart]) -> pl.Series:
     """A label for every record that is left, equal for near duplicates of whole conversations; null for the others."""
     from doit.curation.near_duplicates import clusters  # noqa: PLC0415 - loads scipy, which few specs need
 
-    left = _left(slim)
-    labels = clusters(_texts(left, pool, NearDuplicates().text()), left["id"])
-    return _spread(left["at"], labels, slim.height)
+    rows = slim.with_row_index("at").filter(pl.col("rule").is_null())
+    labels = clusters(texts_of(rows, parts, text_of("conversation")), rows["id"])
+    return spread(rows["at"], labels, slim.height)
 
 
-def _left(slim: pl.DataFrame) -> pl.DataFrame:
-    """The records that no rule has dropped, and where they stand in the slim table."""
-    rows = slim.select("id", "number", "position", "rule", at=pl.int_range(pl.len(), dtype=pl.UInt32))
-    return rows.filter(pl.col("rule").is_null())
-
-
-def _spread(at: pl.Series, value: pl.Series, height: int) -> pl.Series:
-    """Values at some rows, null at all others."""
-    some = pl.DataFrame({"at": at, "value": value}, schema_overrides={"at": pl.UInt32})
-    whole = pl.select(at=pl.int_range(height, dtype=pl.UInt32))
-    return whole.join(some, on="at", how="left", maintain_order="left")["value"]
-
-
-def _texts(rows: pl.DataFrame, pool: Sequence[PoolPart], text: pl.Expr) -> pl.Series:
+def texts_of(rows: pl.DataFrame, parts: Sequence[PoolPart], text: pl.Expr) -> pl.Series:
     """A text of some records, in their order, which is that of the pool."""
     frames = []
-    with Progress("reading texts", total=len(pool), unit="files") as progress:
-        for number, part in enumerate(pool):
+    with Progress("reading texts", total=len(parts), unit="files") as progress:
+        for number, part in enumerate(parts):
             mine = rows.filter(pl.col("number") == number)["position"]
             records = pl.scan_parquet(part.entry.folder / "records.parquet", glob=False).select(text=text).collect()
             frames.append(records["text"].gather(mine))
@@ -119,33 +233,8 @@ def _texts(rows: pl.DataFrame, pool: Sequence[PoolPart], text: pl.Expr) -> pl.Se
     return pl.concat(frames).rename("text")
 
 
-def _measure(pool: Sequence[PoolPart], rules: Sequence[Rule]) -> pl.DataFrame:
-    """What each rule reads, one column a rule, in the order of the slim table."""
-    frames: list[pl.DataFrame] = []
-    if not rules:
-        return pl.DataFrame()
-    wanted = [rule.measure().alias(f"m{index}") for index, rule in enumerate(rules)]
-    with Progress("measuring", total=len(pool), unit="files") as progress:
-        for member in pool:
-            path: Path = member.entry.folder / "records.parquet"
-            frames.append(pl.scan_parquet(path).select(wanted).collect(engine="streaming"))
-            progress.advance(1)
-    return pl.concat(frames)
-
-
-def name_survivors(slim: pl.DataFrame, pool: Sequence[PoolPart]) -> pl.DataFrame:
-    """Write out where the survivor of each exact duplicate stands: `source file:row`."""
-    copies = slim.filter(pl.col("rule") == EXACT)
-    if copies.is_empty():
-        return slim
-    files = pl.Series("f", [f"{member.source} {member.file}" for member in pool])
-    at = copies["value"].cast(pl.UInt32)
-    survivors = slim.select("number", "row")[at.to_numpy()]
-    named = pl.select(pl.concat_str(files.gather(survivors["number"]), pl.lit(":"), survivors["row"])).to_series()
-    patch = pl.DataFrame({"at": slim.with_row_index("at").filter(pl.col("rule") == EXACT)["at"], "named": named})
-    return (
-        slim.with_row_index("at")
-        .join(patch, on="at", how="left", maintain_order="left")
-        .with_columns(value=pl.coalesce("named", "value"))
-        .drop("at", "named")
-    )
+def spread(at: pl.Series, value: pl.Series, height: int) -> pl.Series:
+    """Values at some rows, null at all others."""
+    some = pl.DataFrame({"at": at, "value": value}, schema_overrides={"at": pl.UInt32})
+    whole = pl.select(at=pl.int_range(height, dtype=pl.UInt32))
+    return whole.join(some, on="at", how="left", maintain_order="left")["value"]

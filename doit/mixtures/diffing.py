@@ -11,7 +11,7 @@ import polars as pl
 from doit.errors import SpecError
 from doit.mixtures import cells as cellular
 from doit.mixtures.answers import CellDifference, DiffAnswer, Difference, InputDifference, Side
-from doit.mixtures.curating import EXACT
+from doit.mixtures.identical import EXACT
 from doit.mixtures.manifest import InputFile, Manifest
 from doit.mixtures.opening import Opened, collected, one_mixture, scan_table
 from doit.mixtures.plan import Axis

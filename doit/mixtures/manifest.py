@@ -86,6 +86,8 @@ class FunnelStep(Frozen):
     rule: str
     dropped: int
     left: int
+    sources: dict[str, int] = Field(default_factory=dict)
+    """Source -> records of it that the rule dropped."""
 
 
 class InputFile(Frozen):
@@ -179,6 +181,8 @@ class BuildAnswer(Frozen):
     """Held-out split -> records."""
     report: str
     """Path of the HTML report."""
+    funnel: tuple[FunnelStep, ...] = ()
+    """What each rule dropped and left, in their order."""
     warnings: tuple[str, ...] = ()
     series: dict[str, str] | None = None
     """Size -> folder, where the spec asks for a series."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from doit.curation.rules import AnyRule
+from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean
 from doit.mixtures.plan import Axis, Target
 from doit.schemas.abilities import ABILITIES, OTHER
@@ -139,6 +140,10 @@ class MixtureSpec(Frozen):
             _check_axis(axis, targets, self.unit)
         if self.unit == "tokens" and self.tokenizer is None:
             raise SpecError("D204", "`unit: tokens` needs a tokenizer.", hint="Write `tokenizer: path/of/a/model`.")
+        if self.tokenizer is None and any(
+            isinstance(rule, Tokens) and rule.tokenizer is None for rule in self.curation
+        ):
+            raise SpecError("D204", "the rule `tokens` needs a tokenizer.", hint="Write `tokenizer:` in it.")
         if self.series and self.size not in (None, max(self.series)):
             raise SpecError("D207", f"size is {self.size}, but the largest of `series` is {max(self.series)}.")
         if len(set(self.series)) != len(self.series):

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from doit.errors import DataError, DoitError, ShortStock
 from doit.mixtures import cells as cellular
-from doit.mixtures.curating import curate, near_clusters
+from doit.mixtures.curating import Curated, Means, curate, near_clusters
 from doit.mixtures.draw import kept
 from doit.mixtures.loading import Resolved
 from doit.mixtures.manifest import FunnelStep
 from doit.mixtures.plan import Axis
 from doit.mixtures.pool import Pool, PoolPart, all_rejects, build_pool, slim_table
 from doit.mixtures.splitting import split
-from doit.mixtures.tokens import count_tokens, load_tokenizer
+from doit.mixtures.tokens import Tokenizer, count_tokens, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Stocked:
     """The slim table with `rule`, `value` (why a record is out) and `cell`."""
     axes: tuple[Axis, ...]
     cells: list[tuple[str, ...]]
-    funnel: list[FunnelStep]
+    funnel: tuple[FunnelStep, ...]
     warnings: tuple[str, ...]
     weight: str | None = None
     """The column that counts, where the unit is tokens."""
@@ -50,9 +51,10 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
         if warnings:
             raise DataError(warnings[0][:4], warnings[0][5:])
     spec = resolved.spec
-    slim, tokenizer = _with_tokens(slim_table(pool.parts, resolved.sources), pool, resolved)
-    slim, funnel = curate(slim, pool.parts, spec.curation)
-    slim = _keep(slim, resolved)
+    curated, tokenizer = _curated(pool, resolved, workers, engine)
+    pool = curated.pool(pool)
+    warnings += curated.losses()
+    slim = _keep(curated.slim, resolved)
     axes = spec.axes()
     usable = slim["rule"].is_null()
     placed, named = cellular.assign(slim, axes)
@@ -64,18 +66,28 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
     slim = _hold_out(slim, pool, resolved, axes)
     fetched = [warning for source in resolved.sources if source.fetched for warning in source.fetched.warnings]
     weight = None if spec.unit == "records" else ("tokens" if spec.count == "all" else "supervised")
-    return Stocked(pool, slim, axes, named, funnel, (*fetched, *warnings), weight, tokenizer)
+    return Stocked(pool, slim, axes, named, curated.funnel, (*fetched, *warnings), weight, tokenizer)
 
 
-def _with_tokens(slim: pl.DataFrame, pool: Pool, resolved: Resolved) -> tuple[pl.DataFrame, str | None]:
-    """The slim table with `tokens` and `supervised`, null where the spec names no tokenizer."""
-    if resolved.spec.tokenizer is None:
-        return slim.with_columns(tokens=pl.lit(None, pl.Int32), supervised=pl.lit(None, pl.Int32)), None
+def _curated(pool: Pool, resolved: Resolved, workers: int | None, engine: str) -> tuple[Curated, str | None]:
+    """The pool after the spec's rules, and the SHA-256 of the tokenizer that fills `tokens` and `supervised`."""
+    spec = resolved.spec
     try:
-        tokenizer = load_tokenizer(resolved.spec.tokenizer, resolved.folder)
+        tokenizer = None if spec.tokenizer is None else load_tokenizer(spec.tokenizer, resolved.folder)
+        table = partial(_table, resolved=resolved, tokenizer=tokenizer)
+        means = Means(table, resolved.folder, spec.tokenizer, {}, workers, engine)
+        curated = curate(pool.parts, spec.curation, means)
     except DoitError as error:
         raise error.within(resolved.where) from None
-    return pl.concat([slim, count_tokens(pool.parts, tokenizer)], how="horizontal"), tokenizer.sha256
+    return curated, None if tokenizer is None else tokenizer.sha256
+
+
+def _table(parts: Sequence[PoolPart], *, resolved: Resolved, tokenizer: Tokenizer | None) -> pl.DataFrame:
+    """The slim table of a pool with `tokens` and `supervised`, null where the spec names no tokenizer."""
+    slim = slim_table(parts, resolved.sources)
+    if tokenizer is None:
+        return slim.with_columns(tokens=pl.lit(None, pl.Int32), supervised=pl.lit(None, pl.Int32))
+    return pl.concat([slim, count_tokens(parts, tokenizer)], how="horizontal")
 
 
 def lost(pool: Pool, slim: pl.DataFrame) -> str:

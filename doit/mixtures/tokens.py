@@ -25,6 +25,7 @@ class Tokenizer:
     """A tokenizer, and what tells it from any other."""
 
     name: str
+    path: Path
     sha256: str
     counts: Any
     """`tokenizers.Tokenizer`."""
@@ -57,7 +58,7 @@ def load_tokenizer(name: str, folder: Path) -> Tokenizer:
         raise SpecError("D204", f"the tokenizer cannot be read: {error}.", where=str(path)) from error
     counts.no_truncation()
     counts.no_padding()
-    return Tokenizer(name, hashlib.sha256(path.read_bytes()).hexdigest(), counts)
+    return Tokenizer(name, path, hashlib.sha256(path.read_bytes()).hexdigest(), counts)
 
 
 def count_tokens(pool: Sequence[PoolPart], tokenizer: Tokenizer) -> pl.DataFrame:
@@ -69,12 +70,13 @@ def count_tokens(pool: Sequence[PoolPart], tokenizer: Tokenizer) -> pl.DataFrame
     frames = []
     with Progress("counting tokens", total=sum(part.entry.records for part in pool), unit="records") as progress:
         for part in pool:
-            frames.append(_part(part.entry.folder, tokenizer))
+            frames.append(entry_tokens(part.entry.folder, tokenizer))
             progress.advance(part.entry.records)
     return pl.concat(frames)
 
 
-def _part(folder: Path, tokenizer: Tokenizer) -> pl.DataFrame:
+def entry_tokens(folder: Path, tokenizer: Tokenizer) -> pl.DataFrame:
+    """`tokens` and `supervised` of every record of one entry, kept beside it."""
     path = folder / f"tokens-{tokenizer.sha256[:32]}.parquet"
     records = pl.read_parquet(folder / "records.parquet", columns=["messages"])
     if path.is_file():
@@ -87,12 +89,22 @@ def _part(folder: Path, tokenizer: Tokenizer) -> pl.DataFrame:
     return counted
 
 
+def message_sizes(messages: pl.Series, tokenizer: Tokenizer) -> list[list[int]]:
+    """Tokens of every message of every record."""
+    turns = _sized(messages, tokenizer)
+    return turns.group_by("at", maintain_order=True).agg("size")["size"].to_list()
+
+
 def _counted(messages: pl.Series, tokenizer: Tokenizer) -> pl.DataFrame:
+    answers = pl.col("size").filter(pl.col("role") == "assistant").sum()
+    turns = _sized(messages, tokenizer)
+    return turns.group_by("at", maintain_order=True).agg(tokens=pl.col("size").sum(), supervised=answers).drop("at")
+
+
+def _sized(messages: pl.Series, tokenizer: Tokenizer) -> pl.DataFrame:
     turns = messages.to_frame("messages").with_row_index("at").explode("messages").unnest("messages")
     sizes: list[int] = []
     for start in range(0, turns.height, BATCH):
         batch = turns["content"].slice(start, BATCH).to_list()
         sizes += [len(encoding) for encoding in tokenizer.counts.encode_batch(batch, add_special_tokens=False)]
-    turns = turns.with_columns(pl.Series("size", sizes, dtype=pl.Int32))
-    answers = pl.col("size").filter(pl.col("role") == "assistant").sum()
-    return turns.group_by("at", maintain_order=True).agg(tokens=pl.col("size").sum(), supervised=answers).drop("at")
+    return turns.with_columns(pl.Series("size", sizes, dtype=pl.Int32))

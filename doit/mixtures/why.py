@@ -12,7 +12,7 @@ import polars as pl
 
 from doit.errors import CODES, SpecError, did_you_mean
 from doit.mixtures.answers import Place, Rank, WhyAnswer, WhyLine
-from doit.mixtures.curating import EXACT
+from doit.mixtures.identical import EXACT
 from doit.mixtures.manifest import Manifest
 from doit.mixtures.opening import Opened, collected, open_mixtures, scan_table
 

@@ -1,87 +1,61 @@
-"""Real texts whose language their file's origin gives; none of them is in this repository."""
+"""The language of real texts, against labels that follow from their files' origin and from reading."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections import defaultdict
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
+from real_texts import DATA, SHORT, labelled
 
 from doit.curation.language import languages
-from doit.curation.scripts import Script, count_letters
-
-DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 pytestmark = pytest.mark.shared
 
-
-def lines(path: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (DATA / path).read_text(encoding="utf-8").splitlines() if line.strip()]
+EAST = ("short Han", "short kana", "short Hangul")
 
 
-def records() -> dict[str, list[tuple[str, str]]]:
-    """Language -> (the record's text, its first user turn)."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-
-    def add(language: str, *turns: str) -> None:
-        found[language].append(("\n".join(turns), turns[0]))
-
-    for row in lines("belle/train/utils/data/dev1K.json"):
-        add("zh-Hans", row["instruction"] + "\n" + row["input"], row["output"])
-    for row in lines("belle/eval/eval_set.json"):
-        add("zh-Hans", row["question"], row["std_answer"] or "")
-    for path in sorted((DATA / "cmmlu").glob("*/*.csv")):
-        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines(keepends=True)):
-            add("zh-Hans", "\n".join([row["Question"], *(row[key] for key in "ABCD")]), row["Answer"])
-    for article in json.loads((DATA / "drcd-zh-hant/DRCD_dev.json").read_text(encoding="utf-8"))["data"]:
-        for paragraph in article["paragraphs"]:
-            for question in paragraph["qas"]:
-                add("zh-Hant", question["question"], question["answers"][0]["text"])
-            add("zh-Hant", paragraph["context"])
-    for row in lines("taiwan-llm-bench/zh_tw_bench/question.jsonl"):
-        for turn in row["turns"]:
-            add("zh-Hant", turn)
-    for row in json.loads((DATA / "alpaca-cleaned-extensions/gsm_8k/gsm_8k_train.json").read_text(encoding="utf-8")):
-        add("en", row["instruction"] + "\n" + row["input"], row["output"])
-    for row in lines("gsm8k/test.jsonl"):
-        add("en", row["question"], row["answer"])
-    for row in lines("stanford-alpaca-seeds/seed_tasks.jsonl"):
-        add("en", row["instruction"], *(case["input"] + "\n" + case["output"] for case in row["instances"]))
-    for code in ("ja", "fr", "th", "en"):
-        for line in (DATA / f"mgsm/mgsm_{code}.tsv").read_text(encoding="utf-8").splitlines():
-            add(code, line.split("\t")[0])
-    for row in [*lines("vigogne-fr/chat/oasst_20230412_fr_top1.jsonl"), *lines("vigogne-fr/chat/dummy_chat.jsonl")]:
-        add("fr", *(message["content"] for message in row["messages"]))
-    for row in lines("vigogne-fr/instruct/seed_tasks_vigogne.jsonl"):
-        add("fr", row["instruction"], *(case["input"] + "\n" + case["output"] for case in row["instances"]))
+@pytest.fixture(scope="module")
+def right() -> dict[tuple[str, str], list[bool]]:
+    """(kind, language) -> whether each text was told rightly; formulas alone do not count."""
+    if not DATA.is_dir():
+        pytest.skip("needs the real sets of ../shared/data")
+    texts = labelled()
+    assert len(texts) >= 3000
+    got = languages(pl.Series([one.text for one in texts]), pl.Series([one.first for one in texts]))
+    found: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for one, tag in zip(texts, got, strict=True):
+        if one.language != "und" and (len(one.text) > SHORT or one.kind.startswith("short")):
+            found[one.kind, one.language].append(tag == one.language)
     return found
 
 
-def undecidable(text: str) -> bool:
-    """No character of the text is in either table, so that no reader could tell the script."""
-    counts = count_letters(pl.Series([text]))[0]
-    return not bool(counts[[Script.HANS, Script.HANT]].any())
+def accuracies(right: dict[tuple[str, str], list[bool]], *kinds: str) -> dict[str, float]:
+    """Language -> accuracy over some kinds of texts, all that are not short if none is named."""
+    by: dict[str, list[bool]] = defaultdict(list)
+    for (kind, language), told in right.items():
+        if kind in kinds or not (kinds or kind.startswith("short")):
+            by[language] += told
+    return {language: sum(told) / len(told) for language, told in by.items()}
 
 
-def test_macro_accuracy_on_real_texts_is_at_least_99_percent() -> None:
-    if not DATA.is_dir():
-        pytest.skip("needs the real sets of ../shared/data")
-    accuracy = {}
+def test_macro_accuracy_over_ten_characters_is_at_least_99_percent(right) -> None:
+    by = accuracies(right)
 
-    for gold, found in records().items():
-        rows = [row for row in found if len(row[0]) > 10]
-        got = languages(pl.Series([text for text, _ in rows]), pl.Series([first for _, first in rows]))
-        right = [
-            tag == gold or (tag == "zh" and gold[:2] == "zh" and undecidable(text))
-            for tag, (text, _) in zip(got, rows, strict=True)
-        ]
-        accuracy[gold] = sum(right) / len(right)
-        print(f"{gold}: {len(rows):,} texts, {accuracy[gold]:.4f}")
+    assert set(by) == {"zh-Hans", "zh-Hant", "zh", "en", "ja", "fr", "th"}
+    assert sum(by.values()) / len(by) >= 0.99, by
+    assert min(by.values()) >= 0.98, by
 
-    assert set(accuracy) == {"zh-Hans", "zh-Hant", "en", "ja", "fr", "th"}
-    assert sum(accuracy.values()) / len(accuracy) >= 0.99, accuracy
-    assert min(accuracy.values()) >= 0.98, accuracy
+
+@pytest.mark.parametrize("kind", ["zh-Hant (DRCD)", "zh-Hant (Taiwan)", "code-heavy", "mixed"])
+def test_hard_kinds_of_texts(right, kind: str) -> None:
+    by = accuracies(right, kind)
+
+    assert sum(by.values()) / len(by) >= 0.98, by
+
+
+def test_macro_accuracy_of_short_eastern_texts_is_at_least_95_percent(right) -> None:
+    by = accuracies(right, *EAST)
+
+    assert set(by) == {"zh-Hans", "zh-Hant", "zh", "ja", "ko"}
+    assert sum(by.values()) / len(by) >= 0.95, by

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from doit.errors import DoitError
 from doit.mixtures import cells as cellular
-from doit.mixtures.curating import curate
+from doit.mixtures.curating import Means, curate
 from doit.mixtures.draw import draw, ordered
 from doit.mixtures.plan import Axis, Plan, Request, Target, plan
 
@@ -64,7 +65,8 @@ def axes_of(**targets: dict[str, int]) -> tuple[Axis, ...]:
 
 def mixture(slim: pl.DataFrame, axes: tuple[Axis, ...], size: int, seed: int) -> tuple[Plan, pl.DataFrame] | None:
     """The plan and the rows of a mixture, in order; None where the data do not allow it."""
-    slim, _ = curate(slim, [], [])
+    files = [SimpleNamespace(source="s", file=str(number)) for number in range(1 + slim["number"].max())]
+    slim = curate(files, [], Means(lambda parts: slim)).slim
     slim = slim.filter(pl.col("rule").is_null())
     placed, cells = cellular.assign(slim, axes)
     slim = slim.with_columns(placed)

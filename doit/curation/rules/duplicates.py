@@ -1,0 +1,118 @@
+"""Records that are there twice, or nearly so."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import Field
+
+from doit.curation.folding import reduced
+from doit.curation.rules.base import Comparing, Left, Of, Verdicts, text_of
+from doit.errors import SpecError, did_you_mean
+
+Ignoring = Literal["width", "punctuation", "case", "script"]
+
+LENGTHS = ("chars", "turns", "tokens")
+"""Columns of `Left.rows` that a rule can go by, beside scores from outside."""
+
+MARK, ESCAPE = "\x02", "\x1b"
+"""What stands around roles, and what is put for it where a text has one: `reduced` changes neither."""
+
+PAIRS = {"dropped": pl.String, "survivor": pl.String, "similarity": pl.Float64}
+
+
+class ExactDuplicates(Comparing):
+    """Of records with the same texts the one with the smallest id stays. Whole conversations, nothing ignored, come
+    first in every build; a spec need not name that.
+
+    The order of turns counts, and who said what. A record in which the speaker asked for says nothing is like no other.
+    """
+
+    kind: Literal["exact_duplicates"] = "exact_duplicates"
+    of: Of = "conversation"
+    ignoring: tuple[Ignoring, ...] = ()
+    """What does not tell texts apart: full and half width, punctuation and the amount of white space, upper and lower
+    case, Simplified and Traditional characters."""
+
+    @property
+    def repeats_the_first(self) -> bool:
+        """Whether this is only what every build does first."""
+        return self.of == "conversation" and not self.ignoring
+
+    def compare(self, left: Left) -> Verdicts:
+        """See `Comparing.compare`; a value is the survivor's id."""
+        texts = reduced(left.text(_told(self.of)), ignoring=self.ignoring)
+        if "punctuation" in self.ignoring:
+            texts = texts.str.replace_all(f" ?({MARK}) ?", "$1")
+        rows = pl.DataFrame({"id": left.rows["id"], "text": texts}).with_row_index("at")
+        rows = rows.filter(pl.col("text").is_duplicated() & pl.col("text").is_not_null()).sort("id", "at")
+        first = pl.col("at").first().over("text")
+        falls = rows.with_columns(value=pl.col("id").first().over("text")).filter(pl.col("at") != first)
+        return Verdicts(falls.select("at", "value").sort("at"))
+
+
+class NearDuplicates(Comparing):
+    """Records whose text is nearly that of a kept one: Jaccard similarity of their sets of character 4-grams.
+
+    Records are taken in ascending id, or by `best` first; one is dropped only if a kept one is at or over the threshold,
+    and names it (`doit.curation.near_duplicates`).
+    """
+
+    kind: Literal["near_duplicates"] = "near_duplicates"
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    of: Of = "conversation"
+    """All contents, the user's alone, or the assistant's alone."""
+    ignoring: tuple[Ignoring, ...] = ()
+    """What does not tell texts apart; width and case never do."""
+    best: Annotated[str, Field(min_length=1)] | None = None
+    """Of like records the one with the most of this stays, not the one with the smallest id: `chars`, `turns`, `tokens`
+    or a score."""
+
+    def compare(self, left: Left) -> Verdicts:
+        """See `Comparing.compare`; a value is the similarity and the survivor's id, the details are the pairs."""
+        from doit.curation.near_duplicates import near_duplicates  # noqa: PLC0415 - loads scipy, which few specs need
+
+        ids = left.rows["id"]
+        best = None if self.best is None else _column(left, self.best)
+        texts = left.text(_said(self.of))
+        found = near_duplicates(texts, ids, threshold=self.threshold, ignoring=self.ignoring, best=best)
+        pairs = pl.DataFrame(
+            [ids.gather(found["dropped"]), ids.gather(found["survivor"]), found["similarity"]], schema=PAIRS
+        )
+        value = pl.concat_str(pl.col("similarity").round(4).cast(pl.String), "survivor", separator=" ")
+        falls = pairs.select(at=found["dropped"], value=value)
+        return Verdicts(falls, details=pairs.sort("dropped"))
+
+
+def _told(of: Of) -> pl.Expr:
+    """Who said what: roles and contents such that different conversations never make the same text; null if nobody."""
+    message = pl.element()
+    role, content = message.struct.field("role"), message.struct.field("content")
+    escaped = content.str.replace_all(ESCAPE, f"{ESCAPE}0", literal=True)
+    escaped = escaped.str.replace_all(MARK, f"{ESCAPE}1", literal=True)
+    turn = pl.concat_str(pl.lit(MARK), role, pl.lit(MARK), escaped)
+    if of != "conversation":
+        turn = turn.filter(role == {"prompt": "user", "answer": "assistant"}[of])
+    told = pl.col("messages").list.eval(turn)
+    return pl.when(told.list.len() > 0).then(told.list.join(""))
+
+
+def _said(of: Of) -> pl.Expr:
+    """`text_of`, but null where nobody of those asked for says anything: such records are not alike."""
+    said = text_of(of)
+    roles = pl.col("messages").list.eval(pl.element().struct.field("role"))
+    if of == "prompt":
+        return pl.when(roles.list.contains("user")).then(said)
+    return pl.when(roles.list.contains("assistant")).then(said) if of == "answer" else said
+
+
+def _column(left: Left, name: str) -> pl.Series:
+    known = [column for column in LENGTHS if column in left.rows.columns] + sorted(left.scores)
+    if name not in known:
+        hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
+        raise SpecError("D203", f'no column "{name}".', where="near_duplicates.best", hint=hint)
+    column = left.scores[name] if name in left.scores else left.rows[name]
+    if not column.dtype.is_numeric():
+        raise SpecError("D204", f'column "{name}" has no numbers.', where="near_duplicates.best")
+    return column

@@ -1,0 +1,132 @@
+"""Pools whose texts a rule has changed, cached like any other: later rules and the mixture read the new texts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import copyfile
+
+import orjson
+import polars as pl
+
+from doit import jobs, storage
+from doit.curation.rules.base import Rewriting
+from doit.curation.rules.lengths import Tokens
+from doit.mixtures.measuring import WORTH_A_PROCESS, curation_code
+from doit.mixtures.pool import POOLED, Entry, PoolPart, with_language
+from doit.mixtures.shortening import split_long
+from doit.mixtures.tokens import load_tokenizer
+from doit.progress import Progress
+
+RECORDS, ORIGIN, ENTRY = "records.parquet", "origin.parquet", "entry.json"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One entry, and the rule that rewrites it."""
+
+    entry: Entry
+    rule: Rewriting | Tokens
+    tokenizer: Path | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the new entry lies: beside the old one."""
+        asked = orjson.dumps([self.entry.folder.name, self.rule.model_dump(mode="json")], option=orjson.OPT_SORT_KEYS)
+        told = b"" if self.tokenizer is None else self.tokenizer.read_bytes()
+        name = hashlib.sha256(curation_code() + asked + hashlib.sha256(told).digest()).hexdigest()[:40]
+        return self.entry.folder.parent / name
+
+
+def rewritten(
+    pool: Sequence[PoolPart],
+    rule: Rewriting | Tokens,
+    *,
+    tokenizer: Path | None = None,
+    workers: int | None,
+    engine: str,
+) -> tuple[list[PoolPart], list[pl.Series]]:
+    """The pool after a rule that changes texts.
+
+    Args:
+        pool: the entries.
+        rule: what changes them: `Tokens` makes several records of one that is too long.
+        tokenizer: the file of the tokenizer that `Tokens` counts with.
+        workers: processes; None = as many as help.
+        engine: local or ray.
+
+    Returns:
+        The new entries in their old places, and for every record of each the position of the record that it was.
+    """
+    tasks = [_Task(part.entry, rule, tokenizer) for part in pool]
+    wanted = sum(part.entry.records for part in pool)
+    count = min(os.cpu_count() or 1, 1 + wanted // WORTH_A_PROCESS) if workers is None else workers
+    with Progress(f"rewriting: {rule.title}", total=wanted, unit="records") as progress:
+        entries = jobs.run(
+            _rewrite, tasks, jobs=count, engine=engine, progress=lambda entry: progress.advance(entry.records)
+        )
+    parts = [replace(part, entry=entry) for part, entry in zip(pool, entries, strict=True)]
+    return parts, [pl.read_parquet(entry.folder / ORIGIN, glob=False)["origin"] for entry in entries]
+
+
+def _rewrite(task: _Task) -> Entry:
+    """Make an entry's new one, or find it."""
+    known = _load(task.folder)
+    if known is not None:
+        return known
+    task.folder.mkdir(exist_ok=True)
+    records = pl.read_parquet(task.entry.folder / RECORDS, glob=False)
+    records = records.with_columns(origin=pl.int_range(pl.len(), dtype=pl.UInt32))
+    if isinstance(task.rule, Tokens):
+        kept, new = split_long(records, task.rule, load_tokenizer(str(task.tokenizer), Path()), task.entry.folder)
+    else:
+        kept, new = _changed(records, task.rule)
+    told = with_language(new.select("messages").to_arrow())["language"]
+    made = pl.concat([kept, new.with_columns(language=pl.Series(told))]).sort("origin", "part", maintain_order=True)
+    if isinstance(task.rule, Tokens):
+        made = made.with_columns(part=pl.int_range(pl.len()).over("row").cast(pl.Int32))
+    origin = made.select("origin")
+    with (
+        storage.atomic_file(task.folder / RECORDS) as target,
+        storage.parquet_writer(target, POOLED, quick=True) as writer,
+    ):
+        writer.write_table(made.drop("origin").to_arrow().cast(POOLED))
+    with storage.atomic_file(task.folder / ORIGIN) as target:
+        origin.write_parquet(target)
+    for name in ("rejects.parquet", "left_out.parquet"):
+        with storage.atomic_file(task.folder / name) as target:
+            copyfile(task.entry.folder / name, target)
+    entry = replace(task.entry, folder=task.folder, records=made.height)
+    files = {name: storage.file_digest(task.folder / name) for name in (RECORDS, ORIGIN)}
+    told = {name: value for name, value in vars(entry).items() if name != "folder"}
+    storage.write_json(task.folder / ENTRY, {**told, "files": files})
+    return entry
+
+
+def _load(folder: Path) -> Entry | None:
+    try:
+        written = orjson.loads((folder / ENTRY).read_bytes())
+        files = written.pop("files")
+        if all(storage.file_digest(folder / name) == sha256 for name, sha256 in files.items()):
+            return Entry(folder=folder, **written)
+    except (OSError, orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        return None
+    return None
+
+
+def _changed(records: pl.DataFrame, rule: Rewriting) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The records that a rule leaves as they are, and the others with the texts that it gives them."""
+    after = rule.rewrite(records["messages"], records["language"])
+    content = pl.element().struct.field("content")
+    both = pl.DataFrame({"before": records["messages"], "after": after}).select(pl.all().list.eval(content))
+    changed = both.select(changed=pl.col("before") != pl.col("after"))["changed"]
+    old = records.filter(changed)
+    new = old.with_columns(messages=after.filter(changed))
+    new = new.with_columns(
+        chars=pl.col("messages").list.eval(content.str.len_chars()).list.sum().cast(pl.Int32),
+        tags=pl.concat_list("tags", pl.lit(f"rewritten:{rule.title}"), rule.marks(old["messages"], new["messages"])),
+    )
+    return records.filter(~changed), new
