@@ -344,14 +344,66 @@ def rebuild(
     show(rebuild_table(answer), file=sys.stderr)
 
 
+@app.command
+def publish(
+    folder: Path,
+    repo: str,
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative="", help="Show everything, make no request.")] = False,
+    public: Annotated[
+        bool, Parameter(negative="--private", help="Whether a new repository is for everybody; private if not said.")
+    ] = False,
+    revision: Annotated[str, Parameter(help="Branch to write to.")] = "main",
+    by: Annotated[Literal["ability"] | None, Parameter(help="Add one configuration an ability.")] = None,
+    recipe_only: Annotated[bool, Parameter(negative="", help="Publish what rebuilds the mixture, no text.")] = False,
+    accept_license: Annotated[str | None, Parameter(help="Why rows may be published all the same.")] = None,
+    redact: Annotated[bool, Parameter(negative="", help="Mask secrets and personal data.")] = False,
+    allow_personal: Annotated[str | None, Parameter(help="Why personal data may stay in.")] = None,
+    mixture: Annotated[str | None, Parameter(help="Of a run: the dataset repository of its mixture.")] = None,
+    json: Json = False,
+) -> None:
+    """Push a mixture, its recipe, an adapter or a model to the Hugging Face Hub.
+
+    Parameters
+    ----------
+    folder:
+        What `doit build` or a training made.
+    repo:
+        owner/name.
+    """
+    answer = verbs.publish(
+        folder,
+        repo,
+        public=public,
+        revision=revision,
+        by=by,
+        recipe_only=recipe_only,
+        accept_license=accept_license,
+        redact=redact,
+        allow_personal=allow_personal,
+        mixture=mixture,
+        dry_run=dry_run,
+    )
+    if json:
+        _print_json(answer)
+    else:
+        from doit.hub.telling import publish_table
+        from doit.inspecting.tables import show
+
+        show(publish_table(answer), file=sys.stdout if dry_run else sys.stderr)
+    if not answer.ok:
+        raise SystemExit(3)
+
+
 @app.command(name="list")
 def list_(
-    kind: Literal["datasets", "mixtures", "trainers", "shapes", "rules", "methods", "abilities"],
+    kind: Literal["datasets", "mixtures", "trainers", "shapes", "rules", "methods", "abilities", "crosswalks"],
     /,
     *,
     json: Json = False,
 ) -> None:
-    """List what is shipped: datasets, mixtures, trainers, shapes, rules, methods or abilities.
+    """List what is shipped: datasets, mixtures, trainers, shapes, rules, methods, abilities or crosswalks.
 
     Parameters
     ----------

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from doit import catalogue, yamlio
 from doit.curation.rules import RULES
 from doit.errors import SpecError, did_you_mean
-from doit.schemas.abilities import ABILITIES
+from doit.schemas.abilities import ABILITIES, OTHER, OTHER_NAME
+from doit.schemas.crosswalk import crosswalk
 from doit.schemas.shapes import SHAPES
 from doit.trainers.spec import METHODS
 
@@ -43,7 +44,12 @@ def _modelled(models: Mapping[str, type[Any]]) -> Callable[[str], dict[str, Any]
 
 
 def _ability(name: str) -> dict[str, Any] | None:
-    return {"name": name, **ABILITIES[name]._asdict()} if name in ABILITIES else None
+    if name not in ABILITIES:
+        return None
+    known = ABILITIES[name]
+    named = {f"{system}: {label}" for system, of in crosswalk().systems.items() for label in of.native(name)}
+    told = {**known._asdict(), "belongs": list(known.belongs), "not": list(known.not_), "labels": sorted(named)}
+    return {"name": name, **{key: value for key, value in told.items() if key != "not_"}}
 
 
 def _datasets() -> list[dict[str, Any]]:
@@ -72,7 +78,24 @@ def _trainers() -> list[dict[str, Any]]:
 
 
 def _abilities() -> list[dict[str, Any]]:
-    return [{"name": key, **ability._asdict()} for key, ability in ABILITIES.items()]
+    known = {**ABILITIES, OTHER: OTHER_NAME}
+    return [
+        {"name": key, "en": of.en, "zh": of.zh, "about": of.about, "about_zh": of.about_zh} for key, of in known.items()
+    ]
+
+
+def _crosswalks() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "labels": len(system.labels), "about": system.about}
+        for name, system in crosswalk().systems.items()
+    ]
+
+
+def _crosswalk(name: str) -> dict[str, Any] | None:
+    table = crosswalk()
+    if name not in table.systems:
+        return None
+    return {"name": name, "version": table.version, **table.systems[name].model_dump(mode="json")}
 
 
 def _documents(folder: catalogue.Kind) -> list[tuple[str, dict[str, Any]]]:
@@ -111,6 +134,7 @@ _KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "rules": _about(dict(RULES)),
     "methods": _about(dict(METHODS)),
     "abilities": _abilities,
+    "crosswalks": _crosswalks,
 }
 
 _SHOWN: dict[str, Callable[[str], dict[str, Any] | None]] = {
@@ -121,4 +145,5 @@ _SHOWN: dict[str, Callable[[str], dict[str, Any] | None]] = {
     "rule": _modelled(RULES),
     "method": _modelled(METHODS),
     "ability": _ability,
+    "crosswalk": _crosswalk,
 }

@@ -18,7 +18,7 @@ def listing_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in rows[0]:
         number = any(isinstance(row[name], int) for row in rows)
-        table.add_column(name, justify="right" if number else "left", no_wrap=name == "name" or number)
+        table.add_column(name, justify="right" if number else "left", no_wrap=name == "name" or number, overflow="fold")
     for row in rows:
         table.add_row(*(Text(_shown(value)) for value in row.values()))
     return table

@@ -7,36 +7,41 @@ outside the ten on purpose; a record that nobody has tagged has no ability at al
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator
 
+from doit import yamlio
 from doit.errors import SpecError, did_you_mean
 
 
 class AbilityName(NamedTuple):
-    """How an ability is called in tables and reports."""
+    """How an ability is called and what it is, in English and Chinese."""
 
     en: str
     zh: str
     about: str
+    about_zh: str
+    belongs: tuple[str, ...] = ()
+    """Requests that belong to it."""
+    not_: tuple[str, ...] = ()
+    """Requests that look like it and do not, with what they are."""
 
 
-ABILITIES: dict[str, AbilityName] = {
-    "biology": AbilityName("Biology", "生物", "facts and exam questions of the life sciences"),
-    "history": AbilityName("History", "历史", "facts and exam questions of history"),
-    "code": AbilityName("Code generation", "代码", "writing, explaining and mending programs"),
-    "creative_writing": AbilityName("Creative writing", "创意写作", "stories, poems, letters, slogans, plans"),
-    "chinese": AbilityName("Chinese", "语文", "the Chinese language itself: characters, grammar, classics"),
-    "understanding": AbilityName("Dialogue understanding", "理解", "questions about a given dialogue or passage"),
-    "role_play": AbilityName("Role-play chat", "角色扮演", "talking as a given character"),
-    "reasoning": AbilityName("Logical reasoning", "逻辑推理", "deduction, puzzles, common-sense inference"),
-    "math": AbilityName("Mathematics", "数学", "calculation and proof with worked steps"),
-    "ethics": AbilityName("Ethics", "伦理", "values, law, safety, right and wrong"),
-}
+def _described(document: dict[str, Any]) -> AbilityName:
+    belongs, outside = tuple(document.get("belongs", ())), tuple(document.get("not", ()))
+    return AbilityName(document["en"], document["zh"], document["about"], document["about_zh"], belongs, outside)
+
+
+_TAXONOMY = yamlio.load(Path(__file__).parent / "data" / "abilities.yaml")
+
+ABILITIES: dict[str, AbilityName] = {key: _described(of) for key, of in _TAXONOMY["abilities"].items()}
 """Ability key -> its names in English and Chinese, and what belongs to it."""
 
 OTHER = "other"
+
+OTHER_NAME = _described(_TAXONOMY["other"])
 
 
 def _known_ability(name: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from doit.errors import SpecError
 from doit.schemas.abilities import Ability, fold_label
 from doit.schemas.base import Frozen
+from doit.schemas.crosswalk import crosswalk
 from doit.schemas.record import Construction
 from doit.schemas.shapes import AnyShape
 from doit.schemas.shapes.base import find
@@ -73,8 +74,17 @@ class AbilityRule(Frozen):
     """The label is the file's stem without its last `_` part: `biology` of `biology_full.json` (DoIT's layout)."""
     map: dict[str, Ability] | None = None
     """The set's label -> ability. Without a map the labels are ability keys themselves."""
+    crosswalk: str | None = None
+    """A system of the crosswalk, such as `belle-10`, whose labels these are; `map` is filled in from it."""
     scheme: str | None = None
     """Prefix of the native labels kept in `tags`; the card's name if not given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("crosswalk"), str) and data.get("map") is None:
+            return {**data, "map": crosswalk().system(data["crosswalk"]).mapping()}
+        return data
 
     @model_validator(mode="after")
     def _one_of_three(self) -> AbilityRule:
