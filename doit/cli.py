@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from doit import __version__, verbs
+from doit import __version__, training_commands, verbs
 from doit.errors import DoitError, SpecError
 
 if TYPE_CHECKING:
+    import polars as pl
     from pydantic import BaseModel
 
 app = App(
@@ -152,7 +153,12 @@ def inspect(
     /,
     *,
     by: Annotated[str | None, Parameter(help="Count by these columns instead, such as `language,ability`.")] = None,
+    where: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Only rows with this value: `language=zh`; may be repeated.")
+    ] = (),
+    show_: Annotated[int | None, Parameter(name="--show", help="Print so many rows of every cell.")] = None,
     html: Annotated[Path | None, Parameter(help="Write the mixture's report to this file.")] = None,
+    png: Annotated[Path | None, Parameter(help="Draw language by ability to this file.")] = None,
     json: Json = False,
 ) -> None:
     """Count records by language, ability, source and length.
@@ -166,14 +172,19 @@ def inspect(
 
     if html is not None:
         verbs.report(path, html)
+    if png is not None:
+        verbs.heatmap(path, png, where=where)
+    if show_ is not None:
+        _show_samples(verbs.samples(path, show_, where=where), json=json)
+        return
     if by is not None:
-        counted = verbs.crosstab(path, tuple(name.strip() for name in by.split(",")))
+        counted = verbs.crosstab(path, tuple(name.strip() for name in by.split(",")), where=where)
         if json:
             _print({"by": counted.columns[:-1], "rows": counted.to_dicts()})
         else:
             show(crosstab_table(counted), file=sys.stdout)
         return
-    answer = verbs.inspect(path)
+    answer = verbs.inspect(path, where=where)
     if json:
         _print(answer.model_dump())
     else:
@@ -361,6 +372,7 @@ def publish(
     redact: Annotated[bool, Parameter(negative="", help="Mask secrets and personal data.")] = False,
     allow_personal: Annotated[str | None, Parameter(help="Why personal data may stay in.")] = None,
     mixture: Annotated[str | None, Parameter(help="Of a run: the dataset repository of its mixture.")] = None,
+    base_license: Annotated[str | None, Parameter(help="Of a run: the licence of its base model.")] = None,
     json: Json = False,
 ) -> None:
     """Push a mixture, its recipe, an adapter or a model to the Hugging Face Hub.
@@ -383,6 +395,7 @@ def publish(
         redact=redact,
         allow_personal=allow_personal,
         mixture=mixture,
+        base_license=base_license,
         dry_run=dry_run,
     )
     if json:
@@ -394,6 +407,11 @@ def publish(
         show(publish_table(answer), file=sys.stdout if dry_run else sys.stderr)
     if not answer.ok:
         raise SystemExit(3)
+
+
+app.command(training_commands.train)
+app.command(training_commands.merge)
+app.command(training_commands.chat)
 
 
 @app.command(name="list")
@@ -441,6 +459,16 @@ def show(name: str, /, *, json: Json = False) -> None:
 def _positive(jobs: int | None) -> None:
     if jobs is not None and jobs < 1:
         raise SpecError("D204", f"--jobs is {jobs}.", hint="Give a number of 1 or more.")
+
+
+def _show_samples(rows: pl.DataFrame, *, json: bool) -> None:
+    from doit.inspecting.sample_table import samples_table
+    from doit.inspecting.tables import show
+
+    if json:
+        _print(rows.to_dicts())
+    else:
+        show(samples_table(rows), file=sys.stdout)
 
 
 def _print_json(answer: BaseModel) -> None:

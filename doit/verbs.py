@@ -11,6 +11,7 @@ from doit.errors import SpecError, did_you_mean
 if TYPE_CHECKING:
     import polars as pl
 
+    from doit.hub.answers import PublishAnswer
     from doit.inspecting.starting import InitAnswer
     from doit.mixtures.answers import DiffAnswer, RebuildAnswer, WhyAnswer
     from doit.mixtures.export import ExportAnswer
@@ -52,10 +53,12 @@ def build(
         DataError: the data is wrong or too little.
         StorageError: OUT holds something else, or the disk refused.
     """
+    from doit.inspecting.notebook import Built, shown
     from doit.mixtures.build import build_mixture
 
     resolved = _resolved(spec, overrides)
-    return build_mixture(resolved, Path(out), pages=_pages, workers=jobs, engine=engine, strict=strict)
+    answer = build_mixture(resolved, Path(out), pages=_pages, workers=jobs, engine=engine, strict=strict)
+    return shown(answer, Built)
 
 
 def plan(
@@ -72,20 +75,63 @@ def plan(
         SpecError: the spec or the call is wrong.
         DataError: the data is wrong or too little.
     """
+    from doit.inspecting.notebook import Planned, shown
     from doit.mixtures.build import plan_mixture
 
-    return plan_mixture(_resolved(spec, overrides), workers=jobs, engine=engine, strict=strict)
+    return shown(plan_mixture(_resolved(spec, overrides), workers=jobs, engine=engine, strict=strict), Planned)
 
 
-def inspect(path: str | Path) -> InspectAnswer:
+def inspect(path: str | Path, *, where: Sequence[str] = ()) -> InspectAnswer:
     """Count a mixture, or Parquet files of records, by language, ability, source and construction.
+
+    Args:
+        path: a mixture's folder, a folder of Parquet files, or one file.
+        where: `column=value` conditions that the counted rows meet, such as `language=zh`.
 
     Raises:
         SpecError: nothing to inspect there.
     """
     from doit.inspecting.counts import inspect as count
+    from doit.inspecting.notebook import Inspected, shown
 
-    return count(Path(path))
+    return shown(count(Path(path), where), Inspected)
+
+
+def samples(path: str | Path, per_cell: int = 3, *, where: Sequence[str] = ()) -> pl.DataFrame:
+    """A few rows of every cell of language and ability, with their messages.
+
+    Args:
+        path: as for `inspect`.
+        per_cell: rows of one cell.
+        where: as for `inspect`.
+
+    Raises:
+        SpecError: nothing to inspect there.
+    """
+    from doit.inspecting.counts import files_of
+    from doit.inspecting.samples import LOOKED_AT
+    from doit.inspecting.samples import samples as take
+
+    if per_cell < 1:
+        raise SpecError("D204", f"`per_cell` is {per_cell}.", hint="Give 1 or more.")
+    return take(files_of(Path(path)), per_cell=per_cell, most=LOOKED_AT, where=where)
+
+
+def heatmap(path: str | Path, png: str | Path, *, where: Sequence[str] = ()) -> None:
+    """Draw language by ability as a PNG.
+
+    Args:
+        path: as for `inspect`.
+        png: the file to write.
+        where: as for `inspect`.
+
+    Raises:
+        SpecError: nothing to inspect there, or `altair` and `vl-convert-python` are missing.
+    """
+    from doit import storage
+    from doit.inspecting.heatmap import heatmap_png
+
+    storage.write_bytes(Path(png), heatmap_png(inspect(path, where=where)))
 
 
 def convert(
@@ -193,6 +239,7 @@ def curate(
         DataError: nothing is left, or, with `strict`, a row is bad.
         StorageError: OUT holds something else, or the disk refused.
     """
+    from doit.inspecting.notebook import Built, shown
     from doit.mixtures.build import build_mixture
     from doit.mixtures.loading import load_card, resolve
     from doit.mixtures.rules_file import rules_of, sources_of
@@ -209,7 +256,8 @@ def curate(
         sources = sources_of([described_input(path, card, shape) for path in paths], folder)
     document = {"name": "curated", "size": "all", "sources": sources, "curation": wanted}
     resolved = resolve(document, folder=folder, where=str(rules))
-    return build_mixture(resolved, Path(out), pages=_pages, workers=jobs, engine=engine, strict=strict)
+    answer = build_mixture(resolved, Path(out), pages=_pages, workers=jobs, engine=engine, strict=strict)
+    return shown(answer, Built)
 
 
 def _found_in(folder: Path, beside: Path) -> list[Any]:
@@ -258,9 +306,10 @@ def verify(out: str | Path) -> VerifyAnswer:
     Raises:
         SpecError: there is no mixture there.
     """
+    from doit.inspecting.notebook import Verified, shown
     from doit.mixtures.verifying import verify as check
 
-    return check(Path(out))
+    return shown(check(Path(out)), Verified)
 
 
 def why(out: str | Path, target: str) -> WhyAnswer:
@@ -325,6 +374,60 @@ def rebuild(
     return build_again(Path(manifest), Path(out), sources=Path(sources), pages=_pages, workers=jobs, engine=engine)
 
 
+def publish(
+    folder: str | Path,
+    repo: str,
+    *,
+    public: bool = False,
+    revision: str = "main",
+    by: Literal["ability"] | None = None,
+    recipe_only: bool = False,
+    accept_license: str | None = None,
+    redact: bool = False,
+    allow_personal: str | None = None,
+    mixture: str | None = None,
+    base_license: str | None = None,
+    dry_run: bool = False,
+) -> PublishAnswer:
+    """Push a mixture, its recipe, or the adapter or model of a run to the Hugging Face Hub: one commit, then a tag.
+
+    Args:
+        folder: what `build` or a training made.
+        repo: `owner/name`; it is made where it is missing.
+        public: whether a new repository is for everybody; a private one is for its owner.
+        revision: the branch to write to.
+        by: `ability` adds one configuration an ability.
+        recipe_only: publish what rebuilds the mixture, and no text.
+        accept_license: the reason for which rows are published whose licence does not let them be; it is published.
+        redact: mask secrets and personal data.
+        allow_personal: the reason for which personal data stay in; it is published.
+        mixture: of a run, the dataset repository that holds its mixture.
+        base_license: of a run, the licence of its base model.
+        dry_run: look at everything, answer what would be sent, and send nothing.
+
+    Returns:
+        Files, checks, card, and the commit. With `dry_run` a check may have failed: see `ok`.
+
+    Raises:
+        SpecError: the call is wrong, or the Hub cannot be reached, refuses or has changed meanwhile.
+        DataError: rows may not be passed on, or hold secrets or personal data.
+        StorageError: a file is not what was built, or the repository holds what is not ours.
+    """
+    from doit.hub.package import Choices
+    from doit.hub.publishing import publish as push
+
+    choices = Choices(
+        recipe_only=recipe_only,
+        by_ability=by == "ability",
+        accept_license=accept_license,
+        redact=redact,
+        allow_personal=allow_personal,
+        mixture=mixture,
+        base_license=base_license,
+    )
+    return push(Path(folder), repo, choices=choices, public=public, branch=revision, dry_run=dry_run)
+
+
 def _resolved(spec: Spec, overrides: Sequence[str]) -> Resolved:
     from doit import catalogue
     from doit.mixtures.loading import load_spec, resolve
@@ -342,13 +445,29 @@ def _resolved(spec: Spec, overrides: Sequence[str]) -> Resolved:
     return load_spec(catalogue.find("mixtures", spec), overrides, folder=Path())
 
 
-def _pages(manifest: Manifest, mixture: pl.DataFrame, rejects: pl.DataFrame) -> dict[str, str]:
+def _pages(manifest: Manifest, mixture: pl.DataFrame, rejects: pl.DataFrame, folder: Path) -> dict[str, str]:
     from doit.inspecting.report import card_markdown, report_html
 
-    return {"report.html": report_html(manifest, mixture, rejects), "README.md": card_markdown(manifest, mixture)}
+    page = report_html(manifest, mixture, rejects, **_looked_at(folder))
+    return {"report.html": page, "README.md": card_markdown(manifest, mixture)}
 
 
-def crosstab(path: str | Path, by: Sequence[str]) -> pl.DataFrame:
+def _looked_at(folder: Path) -> dict[str, pl.DataFrame]:
+    """What the report shows of a mixture's rows and of its near duplicates."""
+    import polars as pl
+
+    from doit.inspecting.browsing import MOST, PER_CELL
+    from doit.inspecting.samples import samples
+
+    files = sorted((folder / "data").glob("train-*.parquet"))
+    slim = ["id", "source", "file", "row", "rule", "value"]
+    return {
+        "samples": samples(files, per_cell=PER_CELL, most=MOST),
+        "ledger": pl.scan_parquet(folder / "ledger.parquet", glob=False).select(slim).collect(),
+    }
+
+
+def crosstab(path: str | Path, by: Sequence[str], *, where: Sequence[str] = ()) -> pl.DataFrame:
     """Count a mixture by any columns.
 
     Returns:
@@ -359,7 +478,7 @@ def crosstab(path: str | Path, by: Sequence[str]) -> pl.DataFrame:
     """
     from doit.inspecting.counts import crosstab as count
 
-    return count(Path(path), by)
+    return count(Path(path), by, where)
 
 
 def report(out: str | Path, html: str | Path) -> None:
@@ -378,7 +497,7 @@ def report(out: str | Path, html: str | Path) -> None:
     manifest = one_mixture(folder).manifest
     columns = ["language", "ability", "source", "construction", "turns", "chars", "epoch"]
     train = pl.scan_parquet(folder / "data" / "train-*.parquet").select(columns).collect()
-    page = report_html(manifest, train, pl.read_parquet(folder / "rejects.parquet"))
+    page = report_html(manifest, train, pl.read_parquet(folder / "rejects.parquet"), **_looked_at(folder))
     storage.write_text(Path(html), page)
 
 
@@ -386,7 +505,7 @@ def listing(kind: str) -> list[dict[str, Any]]:
     """What is shipped of a kind, one row each: `name` and what is worth knowing.
 
     Args:
-        kind: datasets, mixtures, trainers, shapes, rules, methods or abilities.
+        kind: datasets, mixtures, trainers, shapes, rules, methods, abilities or crosswalks.
     """
     from doit.listing import rows
 

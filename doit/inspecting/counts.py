@@ -31,11 +31,12 @@ GROUPS = ("language", "ability", "construction", "source", "license", "turns", "
 """The columns that `--by` takes."""
 
 
-def inspect(path: Path) -> InspectAnswer:
+def inspect(path: Path, where: Sequence[str] = ()) -> InspectAnswer:
     """Count what a mixture or pool holds.
 
     Args:
         path: a mixture's folder (its training rows are counted, copies too), a folder of Parquet files, or one file.
+        where: `column=value` conditions, all of which hold; see `conditions`.
 
     Returns:
         Counts, most first and equal ones by name, and the lengths: `chars` are Unicode characters of all contents,
@@ -46,7 +47,7 @@ def inspect(path: Path) -> InspectAnswer:
         DataError: D309 when a file is not Parquet, or lacks one of our columns.
         StorageError: D102 when a mixture's training rows are gone.
     """
-    rows = _scan(path, (*MARGINS, *LENGTHS))
+    rows = _scan(path, (*MARGINS, *LENGTHS), where)
     try:
         return count(rows)
     except pl.exceptions.PolarsError as error:
@@ -64,12 +65,13 @@ def count(rows: pl.LazyFrame) -> InspectAnswer:
     )
 
 
-def crosstab(path: Path, by: Sequence[str]) -> pl.DataFrame:
+def crosstab(path: Path, by: Sequence[str], where: Sequence[str] = ()) -> pl.DataFrame:
     """Count the records of every combination of values of some columns.
 
     Args:
         path: as for `inspect`.
         by: one or more of `GROUPS`, each once.
+        where: as for `inspect`.
 
     Returns:
         The columns of `by` in their order and `records`; most first, equal ones by value. No ability is `untagged`.
@@ -84,7 +86,7 @@ def crosstab(path: Path, by: Sequence[str]) -> pl.DataFrame:
     if not by or len(set(by)) < len(by):
         what = "a column is named twice." if by else "no column is named."
         raise SpecError("D204", what, where="--by", hint="For example `--by language,ability`.")
-    counted = _scan(path, by).group_by(by).len("records")
+    counted = _scan(path, by, where).group_by(by).len("records")
     if "ability" in by:
         counted = counted.with_columns(pl.col("ability").fill_null(UNTAGGED))
     order = counted.sort(["records", *by], descending=[True, *(False for _ in by)])
@@ -94,8 +96,40 @@ def crosstab(path: Path, by: Sequence[str]) -> pl.DataFrame:
         raise _unreadable(path, error) from error
 
 
-def _scan(path: Path, columns: Sequence[str]) -> pl.LazyFrame:
-    return pl.concat([_slim(file, columns) for file in _files(path)])
+def conditions(asked: Sequence[str]) -> pl.Expr:
+    """The rows that `column=value` conditions ask for, all of them together.
+
+    Args:
+        asked: conditions on the columns of `GROUPS`; `language=zh` means the range, `ability=untagged` no ability.
+
+    Raises:
+        SpecError: D203 an unknown column, D204 no condition.
+    """
+    kept = pl.lit(value=True)
+    for condition in asked:
+        column, equals, value = condition.partition("=")
+        if not equals or not value:
+            raise SpecError("D204", f"{condition!r} is no condition.", where="--where", hint="Such as `language=zh`.")
+        if column not in GROUPS:
+            hint = f"{did_you_mean(column, GROUPS)} Columns: {', '.join(GROUPS)}.".strip()
+            raise SpecError("D203", f'no column "{column}".', where="--where", hint=hint)
+        kept = kept & _condition(column, value)
+    return kept
+
+
+def _condition(column: str, value: str) -> pl.Expr:
+    if column == "language":
+        return (pl.col(column).str.to_lowercase() + "-").str.starts_with(f"{value.lower()}-")
+    if column == "ability" and value == UNTAGGED:
+        return pl.col(column).is_null()
+    return pl.col(column).cast(pl.String) == value
+
+
+def _scan(path: Path, columns: Sequence[str], where: Sequence[str]) -> pl.LazyFrame:
+    kept = conditions(where)
+    asked = [condition.partition("=")[0] for condition in where]
+    read = list(dict.fromkeys([*columns, *asked]))
+    return pl.concat([_slim(file, read) for file in files_of(path)]).filter(kept).select(columns)
 
 
 def natural(name: str) -> tuple[int, str]:
@@ -103,7 +137,8 @@ def natural(name: str) -> tuple[int, str]:
     return (int(name) if name.isdecimal() else 1 << 62, name)
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The Parquet files that `inspect` reads of a path; see there."""
     if not path.exists():
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, siblings) or "Name a mixture's folder, or a Parquet file or a folder of them."

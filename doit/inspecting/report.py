@@ -9,7 +9,9 @@ from string import Template
 import polars as pl
 
 from doit.errors import CODES
+from doit.inspecting.browsing import samples_section, script, script_source
 from doit.inspecting.card import card_markdown
+from doit.inspecting.clusters import clusters_section
 from doit.inspecting.counts import UNTAGGED, count
 from doit.inspecting.lengths import lengths_section
 from doit.inspecting.markup import Html, bar, element, escaped, joined, table
@@ -25,24 +27,36 @@ _SPEC_CHARS = 100_000
 _ABILITY_ORDER = {name: at for at, name in enumerate([*ABILITIES, OTHER, "*", UNTAGGED])}
 
 
-def report_html(manifest: Manifest, mixture: pl.DataFrame, rejects: pl.DataFrame) -> str:
+def report_html(
+    manifest: Manifest,
+    mixture: pl.DataFrame,
+    rejects: pl.DataFrame,
+    *,
+    samples: pl.DataFrame | None = None,
+    ledger: pl.DataFrame | None = None,
+) -> str:
     """The report of a mixture as one self-contained page.
 
     Args:
         manifest: what the build wrote down.
         mixture: the training rows: `language`, `ability`, `source`, `construction`, `turns`, `chars`, `epoch`.
         rejects: `source`, `file`, `row`, `field`, `code`, `reason`.
+        samples: rows to browse in, `doit.inspecting.samples.COLUMNS`.
+        ledger: the lines of records dropped as near duplicates and of their survivors.
 
     Returns:
-        HTML without scripts and without anything to fetch; everything from data is escaped.
+        HTML with nothing to fetch; everything from data is escaped, and its policy lets no script run but its own.
     """
+    near = None if ledger is None else clusters_section(ledger)
     sections = {
         "plan": ("Plan", _plan(manifest.plan)),
         "contents": ("Contents", _contents(mixture)),
         "lengths": ("Lengths", lengths_section(mixture) if mixture.height else _note("There are no rows.")),
         "funnel": ("Funnel", _funnel(manifest)),
         "sources": ("Sources", _sources(manifest, mixture)),
+        **({} if near is None else {"near-duplicates": ("Near duplicates", near)}),
         "rejects": ("Rejects", _rejects(manifest, rejects)),
+        **({} if samples is None else {"rows": ("Rows", samples_section(samples))}),
         "provenance": ("Provenance", _provenance(manifest)),
     }
     page = Template(Path(__file__).with_name("template.html").read_text("utf-8"))
@@ -59,6 +73,8 @@ def report_html(manifest: Manifest, mixture: pl.DataFrame, rejects: pl.DataFrame
             ],
             Html("\n"),
         ),
+        script="" if samples is None else f"<script>{script()}</script>",
+        script_source=script_source(),
         footer=element("footer", f"Written by doit {manifest.doit}. This page needs no network."),
     )
 

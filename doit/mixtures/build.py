@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import polars.selectors as cs
+import pyarrow as pa
 
 from doit import storage
 from doit.errors import DoitError, ShortStock
 from doit.mixtures import cells as cellular
 from doit.mixtures.digest import ContentDigest
-from doit.mixtures.draw import draw, ordered
-from doit.mixtures.ledger import count, ledger, total
+from doit.mixtures.draw import draw, hexadecimal, ordered
+from doit.mixtures.ledger import FATES, as_arrow, count, ledger, total
 from doit.mixtures.loading import Resolved
 from doit.mixtures.manifest import BuildAnswer, BuiltFile, Cell, Manifest, Margin, PlanAnswer, spelled_out
 from doit.mixtures.plan import Plan, Request, plan
@@ -26,8 +30,10 @@ from doit.mixtures.stocking import Stocked, lost, stocked
 from doit.mixtures.suggesting import suggest
 from doit.mixtures.writing import write_split
 
-Pages = Callable[[Manifest, pl.DataFrame, pl.DataFrame], Mapping[str, str]]
-"""(manifest, training rows without text, rejects) -> file name -> text: the report and the dataset card."""
+Pages = Callable[[Manifest, pl.DataFrame, pl.DataFrame, Path], Mapping[str, str]]
+"""(manifest, training rows without text, rejects, folder) -> file name -> text: the report and the dataset card."""
+
+FATE, NAMES = pl.Enum(FATES), pl.Enum(["test", "train", "validation"])
 
 VERSIONED = ("polars", "pyarrow", "pydantic", "numpy", "orjson")
 
@@ -197,19 +203,20 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
     """Draw one plan and write its folder, manifest last."""
     spec = resolved.spec
     slim = _drawn(found, made, spec.seed)
-    train = ordered(slim.filter(pl.col("split") == "train"), spec.seed)
-    digest = ContentDigest()
-    data = write_split("train", train, found.pool.parts, _made(folder / "data"), digest)
-    for name in SPLITS:
-        held = slim.filter(pl.col("split") == name)
-        if held.height:
-            data += write_split(name, ordered(held, spec.seed), found.pool.parts, folder / "data", digest)
     rejects = all_rejects(found.pool.parts)
     lines = ledger(slim, [part.file for part in found.pool.parts], all_left_out(found.pool.parts), rejects)
-    for name, table in (("ledger.parquet", lines), ("rejects.parquet", rejects)):
-        with storage.parquet_writer(folder / name, table.schema) as writer:
-            writer.write_table(table)
-    counts = count(pl.DataFrame(lines.select(["source", "fate", "rule"])), [s.card.name for s in resolved.sources])
+    with ThreadPoolExecutor(1) as beside:
+        # The ledger has every record and the texts are few: the one is written while the others are fetched.
+        ledgered = beside.submit(lambda: _write_table(folder / "ledger.parquet", as_arrow(lines)))
+        _write_table(folder / "rejects.parquet", rejects)
+        digest, train = ContentDigest(), _in_order(slim, "train", spec.seed)
+        data = write_split("train", train, found.pool.parts, _made(folder / "data"), digest)
+        for name in SPLITS:
+            held = _in_order(slim, name, spec.seed)
+            if held.height:
+                data += write_split(name, held, found.pool.parts, folder / "data", digest)
+        ledgered.result()
+    counts = count(lines.select("source", "fate", "rule"), [s.card.name for s in resolved.sources])
     manifest = Manifest(
         doit=version("doit-mix"),
         name=spec.name,
@@ -235,7 +242,7 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
         files=_digests(folder, [*data, folder / "ledger.parquet", folder / "rejects.parquet"]),
     )
     written = []
-    for name, text in pages(manifest, train, pl.DataFrame(rejects)).items():
+    for name, text in pages(manifest, train, pl.DataFrame(rejects), folder).items():
         storage.write_text(folder / name, text)
         written.append(folder / name)
     manifest = manifest.model_copy(update={"files": {**manifest.files, **_digests(folder, written)}})
@@ -248,24 +255,34 @@ def _drawn(found: Stocked, made: Plan, seed: int) -> pl.DataFrame:
     number = {cell: index for index, cell in enumerate(found.cells)}
     taken = {number[cell.values]: cell.taken for cell in made.cells if cell.taken}
     names = [cellular.cell_name(found.axes, cell) for cell in found.cells]
-    inside = pl.col("cell") != cellular.NOWHERE
-    slim = found.slim.with_row_index("at")
-    chosen = slim.filter(inside)
-    ranked = pl.concat([chosen.select("at"), draw(chosen, taken, seed, found.weight)], how="horizontal")
-    slim = slim.join(ranked, on="at", how="left", maintain_order="left").drop("at")
+    slim, inside = found.slim, found.slim["cell"] != cellular.NOWHERE
+    needed = ["id", "cell", "max_epochs", *([found.weight] if found.weight else [])]
+    drawn = draw(slim.select(needed).filter(inside), taken, seed, found.weight)
+    at = inside.arg_true().to_numpy()
+    rank, epoch = np.zeros(slim.height, np.uint32), np.zeros(slim.height, np.int32)
+    rank[at], epoch[at] = drawn["rank"].to_numpy(), drawn["epoch"].to_numpy()
+    placed = pl.DataFrame({"rank": rank, "epoch": epoch, "inside": inside})
+    cell = pl.Series(names, dtype=pl.Enum(names)).gather(slim["cell"].replace(cellular.NOWHERE, None))
+    slim = slim.hstack(placed).with_columns(
+        rank=pl.when("inside").then("rank"),
+        cell_name=cell,
+        split=pl.coalesce(pl.col("split").cast(NAMES), pl.when(pl.col("epoch") > 0).then(pl.lit("train", NAMES))),
+    )
     unused = pl.col("rule").is_null() | pl.col("rule").is_in(["keep", "no target"])
-    fate = pl.when(pl.col("epoch") > 0).then(pl.lit("drawn")).when(unused).then(pl.lit("unused"))
-    slim = slim.with_columns(
-        pl.col("epoch").fill_null(0),
-        cell_name=pl.Series(names, dtype=pl.String).gather(slim["cell"].replace(cellular.NOWHERE, None))
-        if names
-        else pl.lit(None, pl.String),
-        split=pl.coalesce("split", pl.when(pl.col("epoch") > 0).then(pl.lit("train"))),
-    )
-    slim = slim.with_columns(
-        epoch=pl.when(pl.col("split").is_null() | (pl.col("epoch") > 0)).then("epoch").otherwise(1)
-    )
-    return slim.with_columns(fate=fate.otherwise(pl.lit("dropped")))
+    fate = pl.when(pl.col("epoch") > 0).then(pl.lit("drawn", FATE)).when(unused).then(pl.lit("unused", FATE))
+    once = pl.when(pl.col("split").is_null() | (pl.col("epoch") > 0)).then("epoch").otherwise(1)
+    return slim.drop("inside").with_columns(epoch=once).with_columns(fate=fate.otherwise(pl.lit("dropped", FATE)))
+
+
+def _in_order(slim: pl.DataFrame, split: str, seed: int) -> pl.DataFrame:
+    """The rows of a split in the mixture's order, with ids and labels spelled out."""
+    rows = ordered(slim.filter(pl.col("split") == split), seed)
+    return rows.with_columns(cs.enum().cast(pl.String), hexadecimal(rows["id"]))
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    with storage.parquet_writer(path, table.schema, quick=True) as writer:
+        writer.write_table(table)
 
 
 def _made(folder: Path) -> Path:

@@ -163,7 +163,8 @@ def test_the_page_fetches_nothing(manifest, mixture, rejects):
     assert not re.search(r"https?://|url\(|@import|<script|<link|<iframe| on\w+=", page)
     policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
     assert policy is not None
-    assert policy[1].startswith("default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+    scripts = r"script-src 'sha256-[A-Za-z0-9+/]{43}='; "
+    assert re.match(rf"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data:", policy[1])
     assert page.index("Content-Security-Policy") < page.index("<style>")
 
 

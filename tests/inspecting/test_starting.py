@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -334,13 +333,10 @@ def test_no_real_benchmark_or_broken_file_passes_unsaid(sniffed: dict[str, Sniff
 @pytest.mark.shared
 @pytest.mark.slow
 def test_the_spec_of_all_real_sets_builds_and_verifies(shared: Path, tmp_path: Path) -> None:
-    started = time.monotonic()
     answer = doit.init(shared, out=tmp_path / "start.yaml")
-    passed = time.monotonic() - started
 
     built = doit.build(tmp_path / "start.yaml", tmp_path / "out")
 
-    assert passed < 60
     assert built.drawn == answer.distinct > 30_000
     assert doit.verify(tmp_path / "out").ok
     assert not {source.name for source in answer.sources if source.taken and source.use == "benchmark"}

@@ -1,0 +1,56 @@
+"""Near duplicates as clusters: which kept records stand for the most dropped ones."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from doit.inspecting.markup import Html, element, joined, table
+
+MOST = 20
+_VALUE = r"^(\d(?:\.\d+)?) ([0-9a-f]{32})$"
+"""What the ledger says of a near duplicate: its similarity, and its survivor."""
+
+
+def clusters(ledger: pl.DataFrame) -> pl.DataFrame:
+    """Survivors of near duplicates by how many records they stand for.
+
+    Args:
+        ledger: `id`, `source`, `file`, `row`, `rule`, `value`.
+
+    Returns:
+        `rule`, `survivor`, `source`, `file`, `row`, `dropped`, `least` and `most` similar, `sources` of the dropped;
+        largest first.
+    """
+    parts = pl.col("value").str.extract_groups(_VALUE)
+    dropped = ledger.with_columns(
+        similarity=parts.struct.field("1").cast(pl.Float64), survivor=parts.struct.field("2")
+    ).filter(pl.col("survivor").is_not_null())
+    counted = dropped.group_by("rule", "survivor").agg(
+        dropped=pl.len(),
+        least=pl.col("similarity").min(),
+        most=pl.col("similarity").max(),
+        sources=pl.col("source").unique().sort(),
+    )
+    kept = ledger.select(survivor="id", source="source", file="file", row="row").unique("survivor", keep="first")
+    named = counted.join(kept, on="survivor", how="left", maintain_order="left")
+    return named.sort(["dropped", "survivor"], descending=[True, False])
+
+
+def clusters_section(ledger: pl.DataFrame) -> Html | None:
+    """The largest clusters as a table; None where no rule looked for near duplicates, or none was found."""
+    found = clusters(ledger)
+    if found.is_empty():
+        return None
+    rows = [
+        [
+            joined([one["survivor"], element("span", f"{one['source']} {one['file']}:{one['row']}", class_="sub")]),
+            one["rule"],
+            ", ".join(one["sources"]),
+            f"{one['dropped']:,}",
+            f"{one['least']:.2f}–{one['most']:.2f}",
+        ]
+        for one in found.head(MOST).iter_rows(named=True)
+    ]
+    told = f"{found['dropped'].sum():,} records were dropped as near duplicates of {found.height:,} that were kept. "
+    note = element("p", told, "These stand for the most; `doit why OUT ID` shows each.", class_="note")
+    return joined([note, table(["kept record", "rule", "dropped from", "dropped", "similarity"], rows, text=3)])
