@@ -3,11 +3,12 @@
 
 SHELL := /bin/sh
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin/python
 PIP := $(BIN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test check lint types unit bench format clean distclean
+.PHONY: help demo test check lint types unit bench bench-peers format clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +16,7 @@ help:
 	@echo "make test       lint, types and all tests"
 	@echo "make check      lint and types only"
 	@echo "make bench      how fast it is, beside the alternatives, in one run"
+	@echo "make bench-peers  curation beside Data-Juicer and datasketch, in an environment of their own"
 	@echo "make format     let ruff format and fix"
 	@echo "make clean      remove what these commands made, but not the environment"
 	@echo "make distclean  remove the environment too"
@@ -45,6 +47,9 @@ bench: $(VENV)/.dev
 	$(BIN) benchmarks/language.py
 	$(BIN) benchmarks/near_duplicates.py
 
+bench-peers: $(VENV)/.dev $(PEERS)/.made
+	$(BIN) benchmarks/peers.py --peers $(PEERS)/bin/python
+
 format: $(VENV)/.dev
 	$(BIN) -m ruff format .
 	$(BIN) -m ruff check --fix .
@@ -54,7 +59,13 @@ clean:
 	find doit tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)
+
+# aiohttp is imported by Data-Juicer and not among what it asks for.
+$(PEERS)/.made: $(VENV)/.made
+	$(BIN) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check py-data-juicer aiohttp datasketch
+	@touch $@
 
 # The first Python on the path that is new enough. PYTHON=/path/to/python chooses another.
 $(VENV)/.made:

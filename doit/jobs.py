@@ -8,9 +8,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from doit.errors import DoitError, MissingExtra, SpecError, StorageError
@@ -26,6 +27,7 @@ def run(
     jobs: int = 1,
     engine: str = "local",
     progress: Callable[[R], None] | None = None,
+    takes_part: bool = False,
 ) -> list[R]:
     """Call `function` once for each shard.
 
@@ -35,6 +37,8 @@ def run(
         jobs: processes (`local`) or CPUs (`ray`) at a time; 1 with `local` means this process, with no other started.
         engine: `local` or `ray`.
         progress: called in this process with the result of each shard as it is done, in any order.
+        takes_part: whether this process is one of the `jobs`, which saves the start of another. Not for work that can
+            end its process, which here is the caller's, too.
 
     Returns:
         The results in the order of the shards, whatever the order in which they came.
@@ -58,28 +62,52 @@ def run(
             results.append(function(shard))
             tell(results[-1])
         return results
-    return _run_processes(function, shards, jobs, tell)
+    return _run_processes(function, shards, min(jobs, len(shards)), tell, takes_part=takes_part)
 
 
-def _run_processes(function: Callable[[T], R], shards: Sequence[T], jobs: int, tell: Callable[[R], None]) -> list[R]:
+def _run_processes(
+    function: Callable[[T], R], shards: Sequence[T], jobs: int, tell: Callable[[R], None], *, takes_part: bool
+) -> list[R]:
     # spawn, because the threads of polars do not survive a fork
     context = multiprocessing.get_context("spawn")
     strangers = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(min(jobs, len(shards)), mp_context=context, initializer=_prepare_worker)
+    pool = ProcessPoolExecutor(jobs - takes_part, mp_context=context, initializer=_prepare_worker)
+    threads = ThreadPoolExecutor(jobs)
     try:
-        futures = [pool.submit(function, shard) for shard in shards]
+        submit = _sharing(pool, threads, jobs) if takes_part else pool.submit
+        futures = [submit(function, shard) for shard in shards]
         _await(futures, tell)
         return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise _dead_worker() from error
     except BaseException as error:
+        threads.shutdown(wait=False, cancel_futures=True)
         pool.shutdown(wait=False, cancel_futures=True)
         if not isinstance(error, Exception):
             for child in set(multiprocessing.active_children()) - strangers:
                 child.terminate()
         raise
     finally:
+        threads.shutdown(wait=True, cancel_futures=True)
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _sharing(
+    pool: ProcessPoolExecutor, threads: ThreadPoolExecutor, jobs: int
+) -> Callable[[Callable[[T], R], T], Future[R]]:
+    """A `submit` whose shards go to this process or to one of the pool's, whichever is free."""
+    free: SimpleQueue[bool] = SimpleQueue()
+    for number in range(jobs):
+        free.put(number == 0)
+
+    def work(function: Callable[[T], R], shard: T) -> R:
+        here = free.get()
+        try:
+            return function(shard) if here else pool.submit(function, shard).result()
+        finally:
+            free.put(here)
+
+    return lambda function, shard: threads.submit(work, function, shard)
 
 
 def _await(futures: list[Future[R]], tell: Callable[[R], None]) -> None:

@@ -97,7 +97,8 @@ class ParquetTable:
 
 def _repeating(schema: Any) -> list[str]:
     """The columns, as Parquet names them, whose values are few."""
-    few = ("language", "ability", "source", "file", "tags.list.element", "messages.list.element.role")
+    labels = ("language", "ability", "source", "file", "tags.list.element", "messages.list.element.role")
+    few = (*labels, "cell", "fate", "rule", "epoch", "split")
     return [name for name in few if name.partition(".")[0] in schema.names]
 
 
@@ -146,11 +147,22 @@ def _value_bytes(array: Any) -> NDArray[np.int64]:
         fields = [_value_bytes(field) for field in array.flatten()]
         return np.sum(fields, axis=0, dtype=np.int64) if fields else np.zeros(len(array), dtype=np.int64)
     if types.is_list(kind) or types.is_large_list(kind):
-        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        lengths = _numbers(pc.list_value_length(array))
         before = np.concatenate([[0], np.cumsum(_value_bytes(array.flatten()), dtype=np.int64)])
         ends = np.cumsum(lengths)
         return np.asarray(before[ends] - before[ends - lengths] + 4, dtype=np.int64)
     if types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind):
-        lengths = pc.fill_null(pc.binary_length(array), 0).to_numpy(zero_copy_only=False)
-        return np.asarray(lengths.astype(np.int64) + 4, dtype=np.int64)
+        return np.asarray(_numbers(pc.binary_length(array)) + 4, dtype=np.int64)
     return np.full(len(array), 8, dtype=np.int64)
+
+
+def _numbers(array: Any) -> NDArray[np.int64]:
+    """Whole numbers, 0 for null; by way of Polars, because `to_numpy` would load pandas where it is installed."""
+    series = importlib.import_module("polars").Series(array)
+    return np.asarray(series.fill_null(0).to_numpy(), dtype=np.int64)
+
+
+def _whole(lengths: Any) -> NDArray[np.int64]:
+    """Arrow's numbers as numpy's, 0 for null. By way of Polars: Arrow imports pandas for it, wherever there is one."""
+    series = importlib.import_module("polars").Series(lengths).fill_null(0)
+    return np.asarray(series.to_numpy(), dtype=np.int64)

@@ -61,6 +61,24 @@ def test_other_processes_are_started_only_when_they_help(count, shards, here):
     assert (set(pids) == {os.getpid()}) == here
 
 
+def test_the_caller_takes_part_where_it_is_asked_to():
+    pids = jobs.run(process_of, list(range(4)), jobs=2, takes_part=True)
+
+    assert os.getpid() in pids
+    assert len(set(pids)) == 2
+
+
+def test_with_the_caller_taking_part_order_and_errors_are_the_same():
+    told: list[int] = []
+
+    results = jobs.run(slow_square, range(8), jobs=2, progress=told.append, takes_part=True)
+
+    assert results == [number * number for number in range(8)]
+    assert sorted(told) == results
+    with pytest.raises(DataError, match="shard 1 "):
+        jobs.run(refuse_odd, [0, 1, 2, 3], jobs=2, takes_part=True)
+
+
 def test_no_shards_no_results():
     assert jobs.run(slow_square, [], jobs=4) == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,7 +38,7 @@ def folded(texts: pl.Series, *, ignoring: Collection[str] = ()) -> pl.Series:
     steps: list[Callable[[str], str]] = [_compatible]
     if "script" in _known(ignoring):
         steps.append(_simplified)
-    return _finished(_mapped(texts, steps), ignoring)
+    return _finished(mapped(texts, steps), ignoring)
 
 
 def reduced(texts: pl.Series, *, ignoring: Collection[str]) -> pl.Series:
@@ -54,7 +54,7 @@ def reduced(texts: pl.Series, *, ignoring: Collection[str]) -> pl.Series:
     """
     known = _known(ignoring)
     named = {"width": _of_usual_width, "case": str.casefold, "script": _simplified}
-    return _finished(_mapped(texts, [step for name, step in named.items() if name in known]), ignoring)
+    return _finished(mapped(texts, [step for name, step in named.items() if name in known]), ignoring)
 
 
 def _known(ignoring: Collection[str]) -> Collection[str]:
@@ -71,20 +71,27 @@ def _finished(texts: pl.Series, ignoring: Collection[str]) -> pl.Series:
     return texts.str.replace_all(r"\p{P}+", "").str.replace_all(r"\s+", " ").str.strip_chars()
 
 
-def _mapped(texts: pl.Series, steps: list[Callable[[str], str]]) -> pl.Series:
-    """Every text after the steps, many at a time: a call a row would cost more than the work."""
+def mapped(texts: pl.Series, steps: Sequence[Callable[[str], str]]) -> pl.Series:
+    """Every text after the steps, many at a time: a call a row would cost more than the work.
+
+    Args:
+        texts: a column of strings; nulls stay null.
+        steps: functions that do with `BETWEEN` and what stands on its two sides what they do with each side alone.
+    """
     if not steps or texts.is_empty():
         return texts
     lengths = texts.str.len_chars().fill_null(0).to_numpy()
     return pl.concat([_mapped_chunk(texts[chunk], steps) for chunk in stretches(lengths, CHUNK_CHARS)], rechunk=False)
 
 
-def _mapped_chunk(texts: pl.Series, steps: list[Callable[[str], str]]) -> pl.Series:
+def _mapped_chunk(texts: pl.Series, steps: Sequence[Callable[[str], str]]) -> pl.Series:
     rows = texts.fill_null("").to_list()
     whole = BETWEEN.join(rows)
-    if whole.count(BETWEEN) == len(rows) - 1:
-        for step in steps:
-            whole = step(whole)
+    together = whole.count(BETWEEN) == len(rows) - 1
+    for step in steps if together else ():
+        whole = step(whole)
+    # A step that lost a mark has moved text from row to row: then each goes alone.
+    if together and whole.count(BETWEEN) == len(rows) - 1:
         rows = whole.split(BETWEEN)
     else:
         for step in steps:
@@ -113,13 +120,16 @@ def _of_usual_width(text: str) -> str:
 
 
 @cache
-def _converter() -> Any:
-    """OpenCC from Traditional to Simplified, once a process: its tables take time to load."""
-    import opencc  # noqa: PLC0415 - only who ignores the script needs it
+def converter(config: str) -> Any:
+    """An OpenCC converter, one a process for each of its configurations: their tables take time to load.
 
-    return opencc.OpenCC("t2s")
+    Text must hold no U+0000: configurations of more than one stage cut it off there.
+    """
+    import opencc  # noqa: PLC0415 - only who ignores or converts the script needs it
+
+    return opencc.OpenCC(config)
 
 
 def _simplified(text: str) -> str:
     text = text.replace("\0", "")
-    return text if text.isascii() else _converter().convert(text)
+    return text if text.isascii() else converter("t2s").convert(text)

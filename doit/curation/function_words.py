@@ -15,7 +15,7 @@ from doit.curation.scripts import byte_chunks
 
 DATA = Path(__file__).parent / "data" / "function_words.txt"
 CODE, GREETING = "en-code", "en-greeting"
-SLOT_BITS = 20
+SLOT_BITS = 18
 GOLDEN = 0x9E3779B97F4A7C15
 """2⁶⁴ over the golden ratio, an odd number whose multiples spread evenly."""
 UNIQUE, SHARED = 2, 1
@@ -41,7 +41,7 @@ class Vocabulary(NamedTuple):
     """Multiplying a key by it leaves the key's slot in the top bits, different for each word listed."""
     keys: NDArray[np.uint64]
     """Slots: the key of the word that has this slot, or 0."""
-    kinds: NDArray[np.uint16]
+    kinds: NDArray[np.int64]
     """Slots: the kind of the word that has this slot."""
 
 
@@ -68,15 +68,14 @@ def _read() -> dict[str, list[str]]:
 
 def _keys(data: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Words as numbers: their first eight bytes, mixed with their length in bytes."""
-    windows = np.lib.stride_tricks.sliding_window_view(data, 8)[starts]
-    heads = np.ascontiguousarray(windows).view("<u8").reshape(-1)
+    heads = np.ndarray(len(data) - 7, dtype="<u8", buffer=data, strides=(1,))[starts]
     spare = np.uint64(64) - np.minimum(lengths, 8).astype(np.uint64) * np.uint64(8)
     keys: NDArray[np.uint64] = (heads << spare) ^ (lengths.astype(np.uint64) * np.uint64(GOLDEN))
     return keys
 
 
-def _slots(keys: NDArray[np.uint64], factor: np.uint64) -> NDArray[np.uint64]:
-    return keys * factor >> np.uint64(64 - SLOT_BITS)
+def _slots(keys: NDArray[np.uint64], factor: np.uint64) -> NDArray[np.int64]:
+    return (keys * factor >> np.uint64(64 - SLOT_BITS)).view(np.int64)
 
 
 @cache
@@ -100,7 +99,7 @@ def vocabulary() -> Vocabulary:
     factor, slots = next((f, s) for f in factors if len(np.unique(s := _slots(keys, f))) == len(keys))
     table = np.zeros(1 << SLOT_BITS, dtype=np.uint64)
     table[slots] = keys
-    kinds = np.zeros(1 << SLOT_BITS, dtype=np.uint16)
+    kinds = np.zeros(1 << SLOT_BITS, dtype=np.int64)
     kinds[slots] = [groups.index(tuple(sorted(owners[word]))) + 1 for word in owners]
     languages = tuple(name for name in names if name not in {CODE, GREETING})
     return Vocabulary(languages, weights[:, _order(names)], factor, table, kinds)
@@ -113,25 +112,24 @@ def _order(names: list[str]) -> list[int]:
 
 
 @cache
-def _bytes() -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Which ASCII bytes a word or a name is made of, and every byte in lower case."""
-    word = np.zeros(256, dtype=np.bool_)
-    word[list(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] = True
-    lower = np.arange(256, dtype=np.uint8)
-    lower[ord("A") : ord("Z") + 1] += 32
-    return word, lower
+def _letters() -> NDArray[np.uint8]:
+    """Every ASCII byte that a word or a name is made of, in lower case; 0 for every other byte."""
+    table = np.zeros(256, dtype=np.uint8)
+    for letter in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_":
+        table[letter] = ord(chr(letter).lower())
+    return table
 
 
-def _in_word(data: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which bytes belong to a word: ASCII as above, and U+00C0 to U+01BF and U+1E00 to U+1EFF with their accents."""
-    flags = _bytes()[0][data]
+def _word_bytes(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The bytes of words, else 0: ASCII as above, U+00C0 to U+01BF and U+1E00 to U+1EFF with their accents."""
+    found = _letters()[data]
     lead = np.flatnonzero(data >= 0xC3)
     two = lead[data[lead] <= 0xC6]
     three = lead[(data[lead] == 0xE1) & (data[lead + 1] >= 0xB8) & (data[lead + 1] <= 0xBB)]
     for at, size in ((two, 2), (three, 3)):
         for i in range(size):
-            flags[at + i] = True
-    return flags
+            found[at + i] = data[at + i]
+    return found
 
 
 def count_words(texts: pl.Series) -> Hits:
@@ -141,26 +139,30 @@ def count_words(texts: pl.Series) -> Hits:
         texts: a column of strings without nulls, n rows.
     """
     known = vocabulary()
-    # Counts this small are exact in 32-bit floats, whose matrix product is fast.
-    adds = np.hstack([known.weights, known.weights == UNIQUE]).astype(np.float32)
-    sums = np.zeros((len(texts), adds.shape[1]), dtype=np.int64)
+    kinds = [(np.flatnonzero(column == UNIQUE), np.flatnonzero(column == SHARED)) for column in known.weights.T]
+    scores = np.zeros((len(kinds), len(texts)), dtype=np.int64)
+    own = np.zeros_like(scores)
     totals = np.zeros(len(texts), dtype=np.int64)
     for first, data, rows in byte_chunks(texts + "\n"):
-        flags = _in_word(data)
-        edges = np.flatnonzero(flags[1:] != flags[:-1]) + 1
-        edges = np.concatenate(([0], edges)) if flags[0] else edges
+        letters = _word_bytes(data)
+        inside = letters != 0
+        edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+        edges = np.concatenate(([0], edges)) if inside[0] else edges
         starts, ends = edges[::2], edges[1::2]
-        keys = _keys(_bytes()[1][data], starts, ends - starts)
+        keys = _keys(letters, starts, ends - starts)
         slots = _slots(keys, known.factor)
-        kinds = known.kinds[slots] * (known.keys[slots] == keys)
+        hits = np.flatnonzero(known.keys[slots] == keys)
         words = np.diff(np.searchsorted(starts, rows))
         n, width = len(words), len(known.weights)
-        row = np.repeat(np.arange(n), words)
-        totals[first : first + n] = words
-        found = np.bincount(row * width + kinds, minlength=n * width).reshape(n, width)
-        sums[first : first + n] = found.astype(np.float32) @ adds
-    scores, own = np.hsplit(sums, 2)
-    return Hits(scores[:, :-2], own[:, :-2], scores[:, -2], scores[:, -1], totals)
+        row = np.repeat(np.arange(n), words)[hits]
+        # One row a kind, so that sums over kinds run along the memory. A matrix product would start threads of its own.
+        found = np.bincount(known.kinds[slots[hits]] * n + row, minlength=n * width).reshape(width, n)
+        part = slice(first, first + n)
+        totals[part] = words
+        for language, (alone, shared) in enumerate(kinds):
+            own[language, part] = found[alone].sum(axis=0)
+            scores[language, part] = UNIQUE * own[language, part] + SHARED * found[shared].sum(axis=0)
+    return Hits(scores[:-2].T, own[:-2].T, scores[-2], scores[-1], totals)
 
 
 class Verdict(NamedTuple):
@@ -192,9 +194,10 @@ def identify(texts: pl.Series, *, strict: bool = False) -> Verdict:
 
 
 def _judge(texts: pl.Series, *, strict: bool) -> Verdict:
-    apart = texts.str.contains(COMPATIBLE).arg_true()
+    apart = (texts.str.len_bytes() > texts.str.len_chars()).arg_true()
+    apart = apart.filter(texts.gather(apart).str.contains(COMPATIBLE))
     if len(apart):
-        texts = texts.scatter(apart, texts.gather(apart).str.normalize("NFKC"))
+        texts = texts.clone().scatter(apart, texts.gather(apart).str.normalize("NFKC"))
     hits = count_words(texts)
     english = vocabulary().languages.index("en")
     scores = hits.scores

@@ -18,10 +18,10 @@ PATTERNS = (
     r"`[^`\n]+`",
     # Addresses are ASCII here: in Chinese the sentence goes on behind them without a space.
     r"(?i)(?:https?|ftps?|file)://[!-~]+",
-    r"(?i)\bwww\.[!-~]+",
+    r"(?i)(?-u:\b)www\.[!-~]+",
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
     # A bare domain, which many a question is about.
-    r"(?i)\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|io|cn|tw|hk|jp)(?:/[!-~]*|(?-u:\b))",
+    r"(?i)(?-u:\b)[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|net|edu|gov|io|cn|tw|hk|jp)(?:/[!-~]*|(?-u:\b))",
     r"(?s)\$\$.*?\$\$",
     r"(?s)\\\(.*?\\\)",
     r"(?s)\\\[.*?\\\]",
@@ -44,4 +44,4 @@ def prose(texts: pl.Series) -> pl.Series:
     stripped = texts.gather(signed)
     for pattern in PATTERNS:
         stripped = stripped.str.replace_all(pattern, " ")
-    return texts.scatter(signed, stripped)
+    return texts.clone().scatter(signed, stripped)

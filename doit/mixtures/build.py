@@ -15,10 +15,11 @@ import polars.selectors as cs
 import pyarrow as pa
 
 from doit import storage
+from doit.curation.keys import hexadecimal
 from doit.errors import DoitError, ShortStock
 from doit.mixtures import cells as cellular
 from doit.mixtures.digest import ContentDigest
-from doit.mixtures.draw import draw, hexadecimal, ordered
+from doit.mixtures.draw import draw, ordered
 from doit.mixtures.ledger import FATES, as_arrow, count, ledger, total
 from doit.mixtures.loading import Resolved
 from doit.mixtures.manifest import BuildAnswer, BuiltFile, Cell, Manifest, Margin, PlanAnswer, spelled_out
@@ -29,6 +30,7 @@ from doit.mixtures.splitting import SPLITS
 from doit.mixtures.stocking import Stocked, lost, stocked
 from doit.mixtures.suggesting import suggest
 from doit.mixtures.writing import write_split
+from doit.reading.sniffing import safe_name
 
 Pages = Callable[[Manifest, pl.DataFrame, pl.DataFrame, Path], Mapping[str, str]]
 """(manifest, training rows without text, rejects, folder) -> file name -> text: the report and the dataset card."""
@@ -127,6 +129,7 @@ def _build(resolved: Resolved, found: Stocked, staging: Path, out: Path, pages: 
         splits=largest.splits,
         report=str(home / "report.html"),
         funnel=largest.funnel,
+        contamination=largest.contamination,
         warnings=(*largest.warnings, *(n for s in resolved.sources if s.fetched for n in s.fetched.notes)),
         series={str(size): str(out / str(size)) for size, _ in plans} if series else None,
     )
@@ -209,6 +212,7 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
         # The ledger has every record and the texts are few: the one is written while the others are fetched.
         ledgered = beside.submit(lambda: _write_table(folder / "ledger.parquet", as_arrow(lines)))
         _write_table(folder / "rejects.parquet", rejects)
+        evidence = _write_evidence(folder / "found", found.curated.details)
         digest, train = ContentDigest(), _in_order(slim, "train", spec.seed)
         data = write_split("train", train, found.pool.parts, _made(folder / "data"), digest)
         for name in SPLITS:
@@ -234,12 +238,13 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
         splits={
             name: int(number) for name, number in slim.group_by("split").len().sort("split").rows() if name in SPLITS
         },
-        funnel=tuple(found.funnel),
+        funnel=found.curated.funnel,
+        contamination=found.curated.contamination,
         inputs=found.pool.inputs,
         warnings=found.warnings,
         tokenizer=found.tokenizer,
         versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
-        files=_digests(folder, [*data, folder / "ledger.parquet", folder / "rejects.parquet"]),
+        files=_digests(folder, [*data, *evidence, folder / "ledger.parquet", folder / "rejects.parquet"]),
     )
     written = []
     for name, text in pages(manifest, train, pl.DataFrame(rejects), folder).items():
@@ -285,8 +290,19 @@ def _write_table(path: Path, table: pa.Table) -> None:
         writer.write_table(table)
 
 
+def _write_evidence(folder: Path, details: Mapping[str, pl.DataFrame]) -> list[Path]:
+    """What rules found, for people: `found/<rule>.parquet`. Like the ledger it stays at home."""
+    paths = [_made(folder) / f"{safe_name(rule)}.parquet" for rule in details] if details else []
+    for path, table in zip(paths, details.values(), strict=True):
+        plain = {name: pa.string() for name, kind in table.schema.items() if kind == pl.String}
+        arrow = table.to_arrow()
+        schema = pa.schema([(field.name, plain.get(field.name, field.type)) for field in arrow.schema])
+        _write_table(path, arrow.cast(schema))
+    return paths
+
+
 def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -13,17 +13,22 @@ from itertools import groupby
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
+from doit.curation.keys import hexadecimal
 from doit.curation.rules.base import Benchmark, Comparing, Left, Measured, Rewriting, Rule, Verdicts, text_of
+from doit.curation.rules.contamination import Contaminated, contamination_report
 from doit.curation.rules.duplicates import ExactDuplicates
 from doit.curation.rules.lengths import Tokens
 from doit.mixtures.identical import EXACT, copies
-from doit.mixtures.manifest import FunnelStep
+from doit.mixtures.manifest import Contamination, FunnelStep
 from doit.mixtures.measuring import measured
-from doit.mixtures.pool import Pool, PoolPart
+from doit.mixtures.pool import Pool, PoolPart, scan_records
 from doit.mixtures.rewriting import rewritten
 from doit.mixtures.tokens import count_tokens, load_tokenizer
 from doit.progress import Progress
+from doit.reading.scores import read_scores, scores_of
+from doit.reading.vectors import read_vectors, vectors_of
 
 LEFT = ("id", "source", "construction", "language", "ability", "row", "part", "turns", "chars", "tokens")
 """The columns that a comparing rule sees of the records that are left."""
@@ -55,6 +60,7 @@ class Curated:
     funnel: tuple[FunnelStep, ...]
     details: Mapping[str, pl.DataFrame]
     """Rule -> what it found, for people: pairs of near duplicates, items of benchmarks."""
+    contamination: tuple[Contamination, ...] = ()
 
     def pool(self, before: Pool) -> Pool:
         """The pool with the entries that rules have made; a file of which records were split has read more."""
@@ -88,7 +94,7 @@ def curate(parts: Sequence[PoolPart], rules: Sequence[Rule], means: Means) -> Cu
     """
     course = _Course(tuple(parts), means)
     course.drop_copies()
-    applied = [rule for rule in rules if not (isinstance(rule, ExactDuplicates) and rule.repeats_the_first)]
+    applied = [rule for at, rule in enumerate(rules) if not _said_already(rule, rules[:at])]
     for together, group in groupby(applied, key=_only_measured):
         if together:
             course.measure([rule for rule in group if isinstance(rule, Measured)])
@@ -96,6 +102,12 @@ def curate(parts: Sequence[PoolPart], rules: Sequence[Rule], means: Means) -> Cu
         for rule in group:
             course.apply(rule)
     return course.finished([EXACT, *(rule.title for rule in applied)])
+
+
+def _said_already(rule: Rule, before: Sequence[Rule]) -> bool:
+    """Whether a rule asks for what every build does first, and no text has changed since."""
+    changed = any(isinstance(one, Rewriting) and one.rewrites for one in before)
+    return isinstance(rule, ExactDuplicates) and rule.repeats_the_first and not changed
 
 
 def _only_measured(rule: Rule) -> bool:
@@ -109,6 +121,7 @@ class _Course:
     def __init__(self, parts: tuple[PoolPart, ...], means: Means) -> None:
         self.parts, self.means = parts, means
         self.details: dict[str, pl.DataFrame] = {}
+        self.contamination: list[Contamination] = []
         nothing = pl.lit(None, pl.String)
         marks = pl.lit(None, pl.List(pl.String))
         self.slim = means.table(parts).with_columns(rule=nothing, value=nothing, marks=marks)
@@ -160,13 +173,32 @@ class _Course:
     def _compare(self, rule: Comparing) -> None:
         rows = self._left_rows()
         columns = [name for name in LEFT if name in rows.columns]
-        left = Left(rows.select(columns), lambda text: self._texts(rows, text), self.means.benchmarks)
+        spelled = rows.select(columns).with_columns(cs.enum().cast(pl.String), hexadecimal(rows["id"]))
+        files = pl.Series("file", [part.file for part in self.parts], dtype=pl.String).gather(rows["number"])
+        left = Left(
+            spelled,
+            lambda text: self._texts(rows, text),
+            self.means.benchmarks,
+            self._scores(rule, spelled.with_columns(files)),
+            None if rule.vectors is None else vectors_of(spelled["id"], read_vectors(self.means.folder / rule.vectors)),
+        )
         found = rule.compare(left)
         at = rows["at"]
         self._drop_at(rule.title, at.gather(found.falls["at"]), found.falls["value"])
         self._mark(at, found)
         if found.details is not None:
             self.details[rule.title] = found.details
+        if isinstance(rule, Contaminated) and found.details is not None:
+            mine = {name: self.means.benchmarks[name] for name in rule.references}
+            counted = contamination_report(found.details, mine).iter_rows(named=True)
+            self.contamination += [Contamination(rule=rule.title, **row) for row in counted]
+
+    def _scores(self, rule: Comparing, rows: pl.DataFrame) -> dict[tuple[str, str], pl.Series]:
+        """The scores from outside that a rule goes by."""
+        if rule.outside is None:
+            return {}
+        path, column = rule.outside
+        return {rule.outside: scores_of(rows, read_scores(self.means.folder / path, column))}
 
     def _mark(self, at: pl.Series, found: Verdicts) -> None:
         if found.marks.is_empty():
@@ -209,7 +241,7 @@ class _Course:
             mine = by_source.filter(pl.col("rule") == title).sort("source")
             sources = dict(mine.select("source", "len").rows())
             steps.append(FunnelStep(rule=title, dropped=dropped.get(title, 0), left=left, sources=sources))
-        return Curated(self.parts, self.slim, tuple(steps), self.details)
+        return Curated(self.parts, self.slim, tuple(steps), self.details, tuple(self.contamination))
 
 
 def near_clusters(slim: pl.DataFrame, parts: Sequence[PoolPart]) -> pl.Series:
@@ -227,7 +259,7 @@ def texts_of(rows: pl.DataFrame, parts: Sequence[PoolPart], text: pl.Expr) -> pl
     with Progress("reading texts", total=len(parts), unit="files") as progress:
         for number, part in enumerate(parts):
             mine = rows.filter(pl.col("number") == number)["position"]
-            records = pl.scan_parquet(part.entry.folder / "records.parquet", glob=False).select(text=text).collect()
+            records = scan_records(part.entry.folder).select(text=text).collect()
             frames.append(records["text"].gather(mine))
             progress.advance(1)
     return pl.concat(frames).rename("text")

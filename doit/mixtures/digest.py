@@ -6,8 +6,10 @@ import hashlib
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 CONTENT = (
     "id",
@@ -28,6 +30,13 @@ CONTENT = (
     "epoch",
 )
 """The columns that count. `file`, `row` and `part` do not: a renamed or split input is the same mixture."""
+
+EMPTY = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(bytes(8)), pa.py_buffer(b"")])[0]
+"""The empty text; `pa.scalar` would load pandas where it is installed, and so would an array's `to_numpy`."""
+
+
+def _numbers(array: pa.Array) -> NDArray[Any]:
+    return pl.Series(array).fill_null(0).to_numpy()
 
 
 class ContentDigest:
@@ -57,11 +66,10 @@ class ContentDigest:
         self._parts.setdefault(name, hashlib.sha256()).update(data)
 
     def _array(self, name: str, array: pa.Array) -> None:
-        self._feed(f"{name}?", array.is_valid().cast(pa.uint8()).to_numpy(zero_copy_only=False).tobytes())
+        self._feed(f"{name}?", _numbers(array.is_valid()).astype(np.uint8).tobytes())
         kind = array.type
         if pa.types.is_list(kind):
-            lengths = pc.fill_null(pc.list_value_length(array), 0)
-            self._feed(f"{name}#", lengths.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            self._feed(f"{name}#", _numbers(pc.list_value_length(array)).astype("<i8").tobytes())
             self._array(f"{name}[]", array.flatten())
         elif pa.types.is_struct(kind):
             for field in kind:
@@ -69,13 +77,11 @@ class ContentDigest:
         elif pa.types.is_string(kind):
             self._strings(name, array)
         else:
-            values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
-            self._feed(name, values.astype("<i8").tobytes())
+            self._feed(name, _numbers(array).astype("<i8").tobytes())
 
     def _strings(self, name: str, array: pa.Array) -> None:
-        filled = pc.fill_null(array, "")
-        lengths = pc.binary_length(filled).to_numpy(zero_copy_only=False).astype("<i8")
-        self._feed(f"{name}#", lengths.tobytes())
+        filled = pc.fill_null(array, EMPTY) if array.null_count else array
+        self._feed(f"{name}#", _numbers(pc.binary_length(filled)).astype("<i8").tobytes())
         _, offsets, data = filled.buffers()
         if len(filled) and data is not None:
             bounds = np.frombuffer(offsets, np.int32)[filled.offset : filled.offset + len(filled) + 1]

@@ -1,60 +1,15 @@
 """The draw: which records a cell gets, and in which order a mixture is written.
 
-Everything follows from a key: a 64-bit number of (purpose, seed, id, copy) that is written down here and has golden
-values in the tests. Nothing depends on the order of the input, on a random generator's state or on a library's hash.
-
-    salt = BLAKE2b-64 of the text "purpose:seed:copy", read as a little-endian number
-    key  = mix(mix(high ^ salt) ^ low)          high, low: the two halves of the id, big-endian
-    mix  = the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), after adding its golden gamma
+Everything follows from a record's key (`doit.curation.keys`); nothing depends on the order of the input.
 """
 
 from __future__ import annotations
-
-import hashlib
-from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Purpose = Literal["draw", "order", "keep", "split"]
-Words = NDArray[np.uint64]
-
-GAMMA = np.uint64(0x9E3779B97F4A7C15)
-FIRST = np.uint64(0xBF58476D1CE4E5B9)
-SECOND = np.uint64(0x94D049BB133111EB)
-
-
-def mix(words: Words) -> Words:
-    """SplitMix64's finaliser of every word, after adding its gamma; arithmetic is modulo 2**64."""
-    z = words + GAMMA
-    z = (z ^ (z >> np.uint64(30))) * FIRST
-    z = (z ^ (z >> np.uint64(27))) * SECOND
-    return z ^ (z >> np.uint64(31))
-
-
-def halves(ids: pl.Series) -> tuple[Words, Words]:
-    """The two 64-bit halves of ids of 32 hex digits."""
-    parts = [ids.str.slice(start, 16).str.to_integer(base=16, dtype=pl.UInt64) for start in (0, 16)]
-    return parts[0].to_numpy(), parts[1].to_numpy()
-
-
-def keys(purpose: Purpose, seed: int, ids: pl.Series, copy: int = 1) -> Words:
-    """The key of every id.
-
-    Args:
-        purpose: what the key decides; keys of different purposes are independent.
-        seed: the spec's seed.
-        ids: records' ids, 32 hex digits.
-        copy: which copy of the record, from 1.
-
-    Returns:
-        One 64-bit key an id.
-    """
-    salt = np.frombuffer(hashlib.blake2b(f"{purpose}:{seed}:{copy}".encode(), digest_size=8).digest(), "<u8")[0]
-    high, low = halves(ids)
-    return mix(mix(high ^ salt) ^ low)
+from doit.curation.keys import Words, halves, keys
 
 
 def kept(slim: pl.DataFrame, part: dict[str, tuple[int, int]], seed: int) -> pl.Series:
@@ -99,29 +54,38 @@ def draw(slim: pl.DataFrame, taken: dict[int, int], seed: int, weight: str | Non
         Columns `rank` (0-based place in the cell by key) and `epoch` (copies drawn, 0 = unused), in `slim`'s order.
     """
     cell, most = slim["cell"].to_numpy(), slim["max_epochs"].to_numpy()
-    order = _by_cell_and_key(cell, keys("draw", seed, slim["id"]), slim["id"])
     weights = None if weight is None else slim[weight].cast(pl.Int64).to_numpy()
-    rank = np.zeros(slim.height, np.int64)
-    epoch = np.zeros(slim.height, np.int32)
-    bounds = [0, *(np.flatnonzero(np.diff(cell[order])) + 1).tolist(), slim.height]
-    for start, stop in pairwise(bounds):
-        rows = order[start:stop]
-        if len(rows) == 0:
-            continue
+    order, sizes = _by_cell(cell)
+    key = keys("draw", seed, slim["id"])[order]
+    rank, epoch = np.zeros(slim.height, np.uint32), np.zeros(slim.height, np.int32)
+    start = 0
+    for size in sizes:
+        inside = _by_key(key[start : start + size], slim["id"], order[start : start + size])
+        rows = order[start : start + size][inside]
+        start += size
         goal = taken.get(int(cell[rows[0]]), 0)
         count = goal if weights is None else nearest(weights[rows], most[rows], goal)
-        rank[rows] = np.arange(len(rows))
+        rank[rows] = np.arange(size, dtype=np.uint32)
         epoch[rows] = copies(most[rows], count)
     return pl.DataFrame({"rank": rank, "epoch": epoch})
 
 
-def _by_cell_and_key(cell: NDArray[np.int32], key: Words, ids: pl.Series) -> NDArray[np.int64]:
-    """The order of rows by cell, then key; equal keys, of which there is one in many millions of pairs, by id."""
-    order = np.lexsort((key, cell))
-    same = (cell[order[1:]] == cell[order[:-1]]) & (key[order[1:]] == key[order[:-1]])
-    if same.any():
-        high, low = halves(ids)
-        order = np.lexsort((low, high, key, cell))
+def _by_cell(cell: NDArray[np.int32]) -> tuple[NDArray[np.uint32], list[int]]:
+    """The rows cell by cell, and how many each cell has."""
+    if len(cell) == 0:
+        return np.zeros(0, np.uint32), []
+    short = cell.astype(np.uint16) if int(cell.max()) < 1 << 16 else cell  # numpy sorts short numbers by their digits
+    order = np.argsort(short, kind="stable").astype(np.uint32)
+    ends = np.flatnonzero(np.diff(short[order])) + 1
+    return order, np.diff([0, *ends.tolist(), len(cell)]).tolist()
+
+
+def _by_key(key: Words, ids: pl.Series, rows: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """The order of keys; equal ones, of which there is one in many millions of pairs, by the ids of their rows."""
+    order = np.argsort(key)
+    if (key[order[1:]] == key[order[:-1]]).any():
+        high, low = halves(ids.gather(rows))
+        order = np.lexsort((low, high, key))
     return order
 
 

@@ -109,7 +109,7 @@ class Programme:
 
     def evenest(self) -> bool:
         """Leave only the tables with the smallest E; False if there is no table."""
-        steps = whole_multiples([1 / expected for expected in self.problem.expected()])
+        steps = _evening(self.problem)
         return self.cheapest([(step, 0, 0) for step in steps] + [(0, 0, 0)] * self.values, _guess(self, steps))
 
     def solution(self) -> Solution:
@@ -240,7 +240,33 @@ class Programme:
         scale = max(1, max((2 * cost.square or cost.extra or abs(cost.linear) for cost in costs), default=1))
         goal = steps.slopes(costs, scale)
         goal /= float(np.abs(goal).max(initial=0.0)) or 1.0
+        bent = [number for number, cost in enumerate(costs) if cost.square or cost.extra]
+        if bent and bent[0] >= self.cells and self._by_values(model, goal, low, high):
+            return True
         return self._solved(model, goal, low, high)
+
+    def _by_values(self, model: Model, goal: Floats, low: list[int], high: list[int]) -> bool:
+        """Look first for whole counts of the values alone, which are few, then for any whole table that has them.
+
+        No whole table costs less than the first: where the second exists, it is the cheapest, if cells cost nothing.
+        """
+        answer = model.whole(goal, *self._ends(low, high), SECONDS, self.cells)
+        if answer.x is None or answer.status != 0:
+            return False
+        values = np.rint(model.counts(answer.x)[self.cells :]).astype(int).tolist()
+        low, high = [*low[: self.cells], *values], [*high[: self.cells], *values]
+        inner, steps = Programme(self.problem, values, values), _evening(self.problem)
+        even = [Cost(step << LIFT, 0, 0, 0) for step in steps] + [Cost(0, 0, 0, 0)] * self.values
+        reduced = inner._reduced(even, [price << LIFT for price in _guess(inner, steps)])
+        for way in (1, 3):  # near the even counts there nearly always is one, and the solver sees it at once
+            near = [cost.least(least, most) for cost, least, most in zip(reduced, low, high, strict=True)]
+            ends = (
+                [max(a, at - way) for a, at in zip(low, near, strict=True)],
+                [min(b, at + way) for b, at in zip(high, near, strict=True)],
+            )
+            if inner._whole(reduced, *ends) and self._accept(np.array(inner.counts, dtype=np.float64), low, high):
+                return True
+        return False
 
     def _solved(self, model: Model, goal: Floats, low: Sequence[int], high: Sequence[int]) -> bool:
         answer = model.whole(goal, *self._ends(low, high), SECONDS)
@@ -348,6 +374,11 @@ class Programme:
             weight *= self.high[cell] - self.low[cell] + 1
         goal: Floats = weights[model.steps.variable]
         return goal
+
+
+def _evening(problem: Problem) -> list[int]:
+    """Per cell the cost of its count squared in E, as whole numbers."""
+    return whole_multiples([1 / expected for expected in problem.expected()])
 
 
 def _guess(programme: Programme, steps: Sequence[int]) -> list[int]:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import polars as pl
 import pyarrow as pa
 
+from doit.curation.keys import hexadecimal
 from doit.mixtures.manifest import SourceCounts
 from doit.table import LEDGER
 
 FATES = ("drawn", "unused", "dropped", "rejected")
 
 
-def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rejects: pa.Table) -> pa.Table:
+def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rejects: pa.Table) -> pl.DataFrame:
     """The ledger of one mixture.
 
     Args:
@@ -23,9 +24,11 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
         rejects: the rejects.
 
     Returns:
-        Columns of `doit.table.LEDGER`, ordered by source, file, row and part; stretches without a row come last.
+        Columns of `doit.table.LEDGER`, ordered by source, file, row and part; stretches without a row come last. Names
+        are enumerations, which `as_arrow` spells out.
     """
-    names = pl.Series("file", list(files), dtype=pl.String)
+    kinds = {"source": slim["source"].dtype, "file": pl.Enum(sorted(set(files))), "fate": pl.Enum(FATES)}
+    names = pl.Series("file", list(files), dtype=kinds["file"])
     decided = slim.select(
         "id",
         "source",
@@ -33,20 +36,26 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
         "row",
         "part",
         cell="cell_name",
-        fate="fate",
+        fate=pl.col("fate").cast(kinds["fate"]),
         rule="rule",
         value="value",
         rank="rank",
         epoch=pl.when(pl.col("epoch") > 0).then("epoch"),
         split="split",
     )
-    where = left_out.with_columns(fate=pl.lit("dropped"), rule=pl.lit("where"))
+    if left_out.is_empty() and rejects.num_rows == 0:
+        return decided
+    where = left_out.with_columns(fate=pl.lit("dropped"), rule=pl.lit("where")).cast(kinds)  # type: ignore[arg-type]
     bad = pl.DataFrame(rejects).select(
         "source", "file", "row", "part", fate=pl.lit("rejected"), rule="code", value="field"
     )
-    whole = pl.concat([decided, where, bad], how="diagonal_relaxed")
-    whole = whole.sort("source", "file", "row", "part", "id", nulls_last=True, maintain_order=True)
-    return whole.select(LEDGER.names).to_arrow().cast(LEDGER)
+    whole = pl.concat([decided, where, bad.cast(kinds)], how="diagonal_relaxed")  # type: ignore[arg-type]
+    return whole.sort("source", "file", "row", "part", "id", nulls_last=True, maintain_order=True)
+
+
+def as_arrow(lines: pl.DataFrame) -> pa.Table:
+    """A ledger as it is written."""
+    return lines.with_columns(hexadecimal(lines["id"])).select(LEDGER.names).to_arrow().cast(LEDGER)
 
 
 def count(lines: pl.DataFrame, sources: Sequence[str]) -> dict[str, SourceCounts]:

@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from doit import catalogue, yamlio
+from doit.curation.rules.base import Rule
+from doit.curation.rules.contamination import Contaminated
 from doit.errors import DoitError, SpecError, did_you_mean
 from doit.mixtures.spec import MixSource, MixtureSpec
 from doit.mixtures.variants import expand
@@ -45,6 +47,8 @@ class Resolved:
     """Where the spec's relative paths start from."""
     variants: tuple[tuple[str, Resolved], ...] = ()
     """The variants of the spec, by name; they share its pool."""
+    benchmarks: tuple[SourceFiles, ...] = ()
+    """What the rules named `contaminated` look for, each once."""
 
 
 def load_spec(path: Path, overrides: Sequence[str] = (), *, folder: Path | None = None) -> Resolved:
@@ -93,11 +97,55 @@ def resolve(document: Any, *, folder: Path, where: str, text: str | None = None)
         raise error.within(where) from None
     inlined = tuple(s.mix.model_copy(update={"dataset": s.card}) for s in found)
     try:
+        rules, benchmarks = find_benchmarks(spec.curation, folder)
+    except DoitError as error:
+        raise error.within(where) from None
+    try:
         changed = expand(document, names)
     except DoitError as error:
         raise error.within(where) from None
     variants = tuple((n, resolve(d, folder=folder, where=f"{where}: variants.{n}")) for n, d in changed.items())
-    return Resolved(spec.model_copy(update={"sources": inlined}), tuple(found), where, folder, variants)
+    whole = spec.model_copy(update={"sources": inlined, "curation": rules})
+    return Resolved(whole, tuple(found), where, folder, variants, benchmarks)
+
+
+def find_benchmarks(rules: Sequence[Rule], folder: Path) -> tuple[tuple[Rule, ...], tuple[SourceFiles, ...]]:
+    """The rules with the cards of their benchmarks written out, and the benchmarks' files.
+
+    Raises:
+        SpecError: a card or a file is not there, or two benchmarks have one name.
+    """
+    found: dict[str, SourceFiles] = {}
+    written: list[Rule] = []
+    for rule in rules:
+        if not isinstance(rule, Contaminated):
+            written.append(rule)
+            continue
+        mine = [_benchmark(given, folder) for given in rule.against]
+        for one in mine:
+            if found.setdefault(one.card.name, one).files != one.files:
+                raise SpecError("D207", f'two benchmarks are called "{one.card.name}".', where="curation.against")
+        written.append(rule.model_copy(update={"against": tuple(one.card for one in mine)}))
+    return tuple(written), tuple(found.values())
+
+
+def _benchmark(given: str | DatasetCard, folder: Path) -> SourceFiles:
+    """A benchmark's card, with its files as the spec's folder sees them, and those files."""
+    card, beside = given, folder
+    if isinstance(card, str):
+        card, path = load_card(card, beside=folder)
+        beside = path.parent if str(given).endswith((".yaml", ".yml")) else folder
+    mix = MixSource(dataset=card)
+    if card.source.hub is not None and card.source.files is None:
+        return _fetched(mix, card)
+    if card.source.files is None:
+        hint = "Write `files:` under its `source`."
+        raise SpecError("D204", f'"{card.name}" names no files.', where="curation.against", hint=hint)
+    listed = (card.source.files,) if isinstance(card.source.files, str) else card.source.files
+    paths = _expand(listed, beside, f"curation.against: {card.name}")
+    files = tuple((_shown(path, folder), path) for path in paths)
+    source = card.source.model_copy(update={"files": tuple(shown for shown, _ in files)})
+    return SourceFiles(card.model_copy(update={"source": source}), mix, files)
 
 
 def _with_base(path: Path, seen: tuple[Path, ...]) -> Any:

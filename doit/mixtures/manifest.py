@@ -90,6 +90,19 @@ class FunnelStep(Frozen):
     """Source -> records of it that the rule dropped."""
 
 
+class Contamination(Frozen):
+    """What a benchmark has lost to the sources, as one rule sees it."""
+
+    rule: str
+    benchmark: str
+    items: int
+    """Items of the benchmark."""
+    found: int
+    """Items that some record holds."""
+    records: int
+    """Records that hold one."""
+
+
 class InputFile(Frozen):
     """One file that was read."""
 
@@ -131,6 +144,8 @@ class Manifest(Frozen):
     splits: dict[str, int] = Field(default_factory=dict)
     """Held-out split -> records."""
     funnel: tuple[FunnelStep, ...]
+    contamination: tuple[Contamination, ...] = ()
+    """Benchmarks that the rules `contaminated` looked for."""
     inputs: tuple[InputFile, ...]
     warnings: tuple[str, ...] = ()
     versions: dict[str, str]
@@ -183,6 +198,7 @@ class BuildAnswer(Frozen):
     """Path of the HTML report."""
     funnel: tuple[FunnelStep, ...] = ()
     """What each rule dropped and left, in their order."""
+    contamination: tuple[Contamination, ...] = ()
     warnings: tuple[str, ...] = ()
     series: dict[str, str] | None = None
     """Size -> folder, where the spec asks for a series."""

@@ -14,7 +14,7 @@ import polars as pl
 import doit
 from doit import jobs, storage
 from doit.curation.rules.base import Measured
-from doit.mixtures.pool import PoolPart
+from doit.mixtures.pool import PoolPart, scan_records
 from doit.progress import Progress
 
 WORTH_A_PROCESS = 200_000
@@ -63,7 +63,7 @@ def _measure(task: _Task) -> int:
     """Measure an entry, and leave every column beside it."""
     rules = [rule for rule in task.rules if not _known(task, rule)]
     wanted = [rule.measure().alias(str(at)) for at, rule in enumerate(rules)]
-    found = pl.scan_parquet(task.folder / "records.parquet", glob=False).select(wanted).collect(engine="streaming")
+    found = scan_records(task.folder).select(wanted).collect(engine="streaming")
     for at, rule in enumerate(rules):
         column = found.select(value=pl.col(str(at)))
         target = _path(task, rule)

@@ -1,32 +1,40 @@
-"""The pool: every source normalised to Parquet once, and the slim table on which all decisions are made.
+"""The pool: every source normalised once, and the slim table on which all decisions are made.
 
 One input file becomes one cache entry, or several where it is large and made of lines: each is keyed by its bytes, the
 part of the card that reading depends on, and the code that reads. A changed spec over unchanged files reads no text at
-all. Entries are complete when their `entry.json` exists, and are checked against its digests whenever they are used;
-the cache may be deleted at any time.
+all. Entries are complete when their `entry.json` exists, and are checked against its digests unless nothing has
+written to them since (`doit.mixtures.stamps`); the cache may be deleted at any time.
+
+Records are kept as an uncompressed Arrow file that is mapped into memory: only the chosen rows of the texts are read,
+and of the other columns only those that decisions are made on.
 """
 
 from __future__ import annotations
 
+import binascii
 import gc
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import doit
 from doit import jobs, storage
 from doit.curation.language import languages
 from doit.mixtures.loading import SourceFiles
 from doit.mixtures.manifest import InputFile
+from doit.mixtures.stamps import Note, Span, checked, unchanged
 from doit.progress import Progress
 from doit.reading.hub_repository import cache_home
 from doit.reading.records import FRESH, Reject, layout_of, read_records, rejects_table
@@ -42,6 +50,13 @@ LEFT_OUT = pa.schema([pa.field("row", pa.int64()), pa.field("part", pa.int32())]
 SLIM = ("id", "written", "language", "ability", "row", "part", "group", "turns", "chars")
 """The pooled columns that decisions read."""
 
+RECORDS = "records.arrow"
+"""The file of an entry that holds its records."""
+
+LAYOUT = 2
+"""Number of the way in which an entry is kept; another one is another entry."""
+
+WORD = pl.lit(1 << 64, pl.UInt128)
 
 SPAN_BYTES = 32 << 20
 """Bytes of one stretch of a large file: a fraction of a second's reading, and the grain of resuming and of progress."""
@@ -138,40 +153,46 @@ def build_pool(sources: Sequence[SourceFiles], *, workers: int | None = None, en
     )
     folder, code = cache_folder(), code_digest()
     tasks = [[Task(path, card, folder, code, span) for span in _spans(path, card)] for card, _, path in placed]
-    flat = [task for of_file in tasks for task in of_file]
-    with Progress("reading", total=sum(map(_size, flat)) // 1000, unit="kB") as progress:
-        entries = iter(_entries(flat, workers, engine, partial(_tell, progress)))
     # Hashing leaves the interpreter alone, so threads share the processors.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        whole = [threads.submit(storage.file_digest, of[0].path) if len(of) > 1 else None for of in tasks]
-        parts: list[PoolPart] = []
-        inputs = []
-        for (card, shown, _), of_file, digest in zip(placed, tasks, whole, strict=True):
-            found = _parts(card.name, shown, of_file, [next(entries) for _ in of_file])
-            parts += found
-            sha256 = found[0].entry.sha256 if digest is None else digest.result()
-            read, size = sum(part.entry.read for part in found), sum(part.entry.bytes for part in found)
-            inputs.append(InputFile(source=card.name, file=shown, bytes=size, sha256=sha256, read=read))
+        notes = [Note(path, folder.parent / "files") for _, _, path in placed]
+        of_tasks = [
+            [threads.submit(note.digest, task.span) for task in of] for note, of in zip(notes, tasks, strict=True)
+        ]
+        whole = [threads.submit(note.digest) for note in notes]
+        read = [
+            [replace(t, digest=d.result()) for t, d in zip(*of, strict=True)]
+            for of in zip(tasks, of_tasks, strict=True)
+        ]
+        digests = [digest.result() for digest in whole]
+    for note in notes:
+        note.keep()
+    flat = [task for of_file in read for task in of_file]
+    with Progress("reading", total=sum(map(_size, flat)) // 1000, unit="kB") as progress:
+        entries = iter(_entries(flat, workers, engine, partial(_tell, progress)))
+    parts: list[PoolPart] = []
+    inputs = []
+    for (card, shown, _), of_file, sha256 in zip(placed, read, digests, strict=True):
+        found = _parts(card.name, shown, of_file, [next(entries) for _ in of_file])
+        parts += found
+        rows, size = sum(part.entry.read for part in found), sum(part.entry.bytes for part in found)
+        inputs.append(InputFile(source=card.name, file=shown, bytes=size, sha256=sha256, read=rows))
     return Pool(tuple(parts), tuple(inputs))
 
 
 def _entries(tasks: Sequence[Task], workers: int | None, engine: str, tell: Callable[[Entry], None]) -> list[Entry]:
     """The entry of every task: from the cache, or made. No process is started for what is there."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        looked = list(threads.map(_look, tasks))
-    missing = [replace(task, digest=digest) for task, (digest, entry) in zip(tasks, looked, strict=True) if not entry]
-    for _, entry in looked:
+        looked = list(threads.map(lambda task: _load(task.folder / _key(task, task.digest)), tasks))
+    missing = [task for task, entry in zip(tasks, looked, strict=True) if not entry]
+    for entry in looked:
         if entry:
             tell(entry)
     count = _helpful([_size(task) for task in missing]) if workers is None else workers
-    made = iter(jobs.run(normalise, missing, jobs=count, engine=engine, progress=tell))
-    return [entry or next(made) for _, entry in looked]
-
-
-def _look(task: Task) -> tuple[str, Entry | None]:
-    """The digest of what a task reads, and its entry if it is cached."""
-    digest = storage.file_digest(task.path) if task.span is None else _span_digest(task.path, *task.span)
-    return digest, _load(task.folder / _key(task, digest))
+    # What reads a damaged Parquet file may die of it, and then it should not be this process.
+    takes_part = all(task.span is not None for task in missing)
+    made = iter(jobs.run(normalise, missing, jobs=count, engine=engine, progress=tell, takes_part=takes_part))
+    return [entry or next(made) for entry in looked]
 
 
 def _size(task: Task) -> int:
@@ -182,7 +203,7 @@ def _tell(progress: Progress, entry: Entry) -> None:
     progress.advance(entry.bytes // 1000)
 
 
-def _spans(path: Path, card: DatasetCard) -> Sequence[tuple[int, int] | None]:
+def _spans(path: Path, card: DatasetCard) -> Sequence[Span]:
     return spans(path, layout_of(card), SPAN_BYTES) or [None]
 
 
@@ -215,15 +236,6 @@ def normalise(task: Task) -> Entry:
             gc.enable()
 
 
-def _span_digest(path: Path, start: int, stop: int) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(start)
-        for at in range(start, stop, 1 << 20):
-            digest.update(file.read(min(1 << 20, stop - at)))
-    return digest.hexdigest()
-
-
 def _key(task: Task, digest: str) -> str:
     about = {"title", "license", "cite", "languages", "task", "construction", "records", "about"}
     card = task.card.model_dump(mode="json", exclude=about)
@@ -231,7 +243,7 @@ def _key(task: Task, digest: str) -> str:
     stem = task.path.stem if task.card.ability is not None and task.card.ability.file_stem else ""
     suffix = "".join(task.path.suffixes[-2:]).lower()
     begins = None if task.span is None else task.span[0] == 0
-    payload = orjson.dumps([digest, card, stem, suffix, begins, task.code])
+    payload = orjson.dumps([LAYOUT, digest, card, stem, suffix, begins, task.code])
     return hashlib.sha256(payload).hexdigest()[:40]
 
 
@@ -240,7 +252,7 @@ def _load(folder: Path) -> Entry | None:
     try:
         written = orjson.loads((folder / "entry.json").read_bytes())
         files = written.pop("files")
-        if all(storage.file_digest(folder / name) == sha256 for name, sha256 in files.items()):
+        if unchanged(folder, files):
             return Entry(folder=folder, **written)
     except (OSError, orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
         return None
@@ -253,8 +265,8 @@ def _make(task: Task, folder: Path) -> Entry:
     unknown: Counter[str] = Counter()
     records = rows = 0
     held: list[pa.Table] = []
-    names = ("records.parquet", "rejects.parquet", "left_out.parquet")
-    with storage.atomic_file(folder / names[0]) as target, storage.parquet_writer(target, POOLED, quick=True) as writer:
+    names = (RECORDS, "rejects.parquet", "left_out.parquet")
+    with record_writer(folder / names[0]) as writer:
         for batch in read_records(task.path, task.card, task.span):
             rejects += batch.rejects
             left_out += batch.left_out
@@ -268,8 +280,8 @@ def _make(task: Task, folder: Path) -> Entry:
         if held:
             writer.write_table(with_language(pa.concat_tables(held)))
     _write(folder / names[1], rejects_table(rejects, "", ""))
-    numbers = {"row": [row for row, _ in left_out], "part": [part for _, part in left_out]}
-    _write(folder / names[2], pa.Table.from_pydict(numbers, schema=LEFT_OUT))
+    numbers = pl.DataFrame(left_out, schema=pl.Schema(LEFT_OUT), orient="row")
+    _write(folder / names[2], numbers.to_arrow().cast(LEFT_OUT))
     entry = {
         "sha256": task.digest,
         "bytes": _size(task),
@@ -281,6 +293,7 @@ def _make(task: Task, folder: Path) -> Entry:
     }
     files = {name: storage.file_digest(folder / name) for name in names}
     storage.write_json(folder / "entry.json", {**entry, "files": files})
+    checked(folder, files)
     return Entry(folder=folder, **entry)  # type: ignore[arg-type]
 
 
@@ -292,46 +305,118 @@ def _write(path: Path, table: pa.Table) -> None:
 def with_language(table: pa.Table) -> pa.Table:
     """Add the column `language`, of the user's and assistant's texts together."""
     messages = pl.Series("messages", table["messages"])
-    spoken = pl.element().struct.field("role").is_in(["user", "assistant"])
-    asked = pl.element().struct.field("role") == "user"
-    content = pl.element().struct.field("content")
-    texts = messages.to_frame().select(
-        all=pl.col("messages").list.eval(content.filter(spoken)).list.join("\n"),
-        first=pl.col("messages").list.eval(content.filter(asked)).list.first(),
-    )
-    found = languages(texts["all"], texts["first"])
+    turns = messages.explode().struct.unnest()
+    if len(turns) == 2 * len(messages) and (messages.list.len() == 2).all() and _alternate(turns["role"]):
+        # Nearly all tables hold one question and one answer a row, which need no lists to be joined.
+        first, answers = turns["content"].gather_every(2), turns["content"].gather_every(2, 1)
+        texts = pl.select(pl.concat_str(first, answers, separator="\n")).to_series()
+    else:
+        spoken = pl.element().struct.field("role").is_in(["user", "assistant"])
+        asked = pl.element().struct.field("role") == "user"
+        content = pl.element().struct.field("content")
+        frame = messages.to_frame().select(
+            all=pl.col("messages").list.eval(content.filter(spoken)).list.join("\n"),
+            first=pl.col("messages").list.eval(content.filter(asked)).list.first(),
+        )
+        texts, first = frame["all"], frame["first"]
+    found = languages(texts, first)
     return table.append_column(POOLED.field("language"), found.to_arrow().cast(pa.string()))
+
+
+def _alternate(roles: pl.Series) -> bool:
+    return bool((roles.gather_every(2) == "user").all() and (roles.gather_every(2, 1) == "assistant").all())
+
+
+@contextmanager
+def record_writer(path: Path) -> Iterator[pa.ipc.RecordBatchFileWriter]:
+    """Write the records of an entry, columns `POOLED`; the file is there when the block ends well."""
+    with storage.atomic_file(path) as target, pa.ipc.new_file(str(target), POOLED) as writer:
+        yield writer
+
+
+def open_records(folder: Path, columns: Sequence[str] = tuple(POOLED.names)) -> pa.Table:
+    """Columns of an entry's records, mapped into memory: only what is touched is read."""
+    with pa.memory_map(str(folder / RECORDS)) as source, pa.ipc.open_file(source) as file:
+        return file.read_all().select(columns)  # to name the columns to the reader would make it copy them
+
+
+def scan_records(folder: Path) -> pl.LazyFrame:
+    """The records of an entry, columns `POOLED`, for Polars."""
+    return pl.scan_ipc(folder / RECORDS, glob=False)
 
 
 def slim_table(pool: Sequence[PoolPart], sources: Sequence[SourceFiles]) -> pl.DataFrame:
     """The columns that decisions read, of all records, in the order of (source, file, row, part).
 
+    Labels are enumerations in the order of their strings; ids and `written` are 128-bit numbers, in the order of the
+    hexadecimal digits.
+
     Returns:
-        `SLIM`, and `number` (index into `pool`), `position` (row of the entry's Parquet), `source`, `construction`,
+        `SLIM`, and `number` (index into `pool`), `position` (row of the entry's records), `source`, `construction`,
         `license`, `max_epochs`.
     """
     by_name = {source.card.name: source for source in sources}
+    kinds = {
+        "source": pl.Enum(sorted(by_name)),
+        "construction": pl.Enum(sorted({source.card.construction for source in sources})),
+        "license": pl.Enum(sorted({source.card.license for source in sources})),
+    }
     frames = []
     for number, member in enumerate(pool):
         source = by_name[member.source]
-        frame = pl.read_parquet(member.entry.folder / "records.parquet", columns=list(SLIM))
         frames.append(
-            frame.with_columns(
+            _slim(member.entry.folder).with_columns(
                 row=pl.col("row") + member.first_row,
                 number=pl.lit(number, pl.UInt32),
                 position=pl.int_range(pl.len(), dtype=pl.UInt32),
-                source=pl.lit(member.source),
-                construction=pl.lit(source.card.construction, pl.String),
-                license=pl.lit(source.card.license),
+                source=pl.lit(member.source, kinds["source"]),
+                construction=pl.lit(source.card.construction, kinds["construction"]),
+                license=pl.lit(source.card.license, kinds["license"]),
                 max_epochs=pl.lit(source.mix.max_epochs, pl.Int32),
             )
         )
-    return pl.concat(frames)
+    slim = pl.concat(frames)
+    labels = (slim[name] for name in ("language", "ability"))
+    return slim.with_columns(one.cast(pl.Enum(sorted(one.drop_nulls().unique().cast(pl.String)))) for one in labels)
+
+
+def _slim(folder: Path) -> pl.DataFrame:
+    """`SLIM` of one entry, labels as categories."""
+    table = open_records(folder, SLIM)
+    columns = []
+    for name in SLIM:
+        column = table[name]
+        if name == "id":
+            columns.append(wide_numbers(name, binascii.unhexlify(b"".join(map(_bytes, column.chunks)))))
+        elif name == "written":
+            columns.append(wide_numbers(name, b"".join(map(_bytes, column.chunks))))
+        elif name in ("language", "ability"):
+            columns.append(pl.Series(name, pc.dictionary_encode(column), dtype=pl.Categorical))
+        else:
+            columns.append(pl.Series(name, column))
+    return pl.DataFrame(columns)
+
+
+def _bytes(array: pa.Array) -> memoryview | bytes:
+    """The values of an array without nulls, all of 16 bytes or all of 32 digits, one after another."""
+    if not len(array):
+        return b""
+    if pa.types.is_string(array.type):
+        ends = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
+        return memoryview(array.buffers()[2])[int(ends[0]) : int(ends[-1])]
+    return memoryview(array.buffers()[1])[16 * array.offset : 16 * (array.offset + len(array))]
+
+
+def wide_numbers(name: str, data: bytes) -> pl.Series:
+    """A column of 128-bit numbers from their bytes, the highest first."""
+    words = np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2)
+    halves = pl.DataFrame({"high": words[:, 0], "low": words[:, 1]})
+    return halves.select((pl.col("high").cast(pl.UInt128) * WORD + pl.col("low")).alias(name)).to_series()
 
 
 def all_rejects(pool: Sequence[PoolPart]) -> pa.Table:
     """The rejects of every file, with their source and file filled in."""
-    tables = [REJECTS.empty_table()]
+    tables = [pa.Table.from_batches([], REJECTS)]  # `empty_table` would load pandas
     for member in pool:
         if member.entry.rejects:
             frame = pl.read_parquet(member.entry.folder / "rejects.parquet")

@@ -16,12 +16,13 @@ from doit import jobs, storage
 from doit.curation.rules.base import Rewriting
 from doit.curation.rules.lengths import Tokens
 from doit.mixtures.measuring import WORTH_A_PROCESS, curation_code
-from doit.mixtures.pool import POOLED, Entry, PoolPart, with_language
+from doit.mixtures.pool import POOLED, RECORDS, Entry, PoolPart, record_writer, scan_records, with_language
 from doit.mixtures.shortening import split_long
+from doit.mixtures.stamps import unchanged
 from doit.mixtures.tokens import load_tokenizer
 from doit.progress import Progress
 
-RECORDS, ORIGIN, ENTRY = "records.parquet", "origin.parquet", "entry.json"
+ORIGIN, ENTRY = "origin.parquet", "entry.json"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _rewrite(task: _Task) -> Entry:
     if known is not None:
         return known
     task.folder.mkdir(exist_ok=True)
-    records = pl.read_parquet(task.entry.folder / RECORDS, glob=False)
+    records = scan_records(task.entry.folder).collect()
     records = records.with_columns(origin=pl.int_range(pl.len(), dtype=pl.UInt32))
     if isinstance(task.rule, Tokens):
         kept, new = split_long(records, task.rule, load_tokenizer(str(task.tokenizer), Path()), task.entry.folder)
@@ -89,10 +90,7 @@ def _rewrite(task: _Task) -> Entry:
     if isinstance(task.rule, Tokens):
         made = made.with_columns(part=pl.int_range(pl.len()).over("row").cast(pl.Int32))
     origin = made.select("origin")
-    with (
-        storage.atomic_file(task.folder / RECORDS) as target,
-        storage.parquet_writer(target, POOLED, quick=True) as writer,
-    ):
+    with record_writer(task.folder / RECORDS) as writer:
         writer.write_table(made.drop("origin").to_arrow().cast(POOLED))
     with storage.atomic_file(task.folder / ORIGIN) as target:
         origin.write_parquet(target)
@@ -110,7 +108,7 @@ def _load(folder: Path) -> Entry | None:
     try:
         written = orjson.loads((folder / ENTRY).read_bytes())
         files = written.pop("files")
-        if all(storage.file_digest(folder / name) == sha256 for name, sha256 in files.items()):
+        if unchanged(folder, files):
             return Entry(folder=folder, **written)
     except (OSError, orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
         return None

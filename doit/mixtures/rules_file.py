@@ -8,6 +8,7 @@ from typing import Any
 
 from doit import yamlio
 from doit.errors import SpecError
+from doit.mixtures.manifest import spelled_out
 from doit.reading.converting import Input
 from doit.reading.sniffing import safe_name
 
@@ -36,7 +37,7 @@ def sources_of(inputs: Sequence[Input], folder: Path) -> list[dict[str, Any]]:
     files: dict[str, list[str]] = {}
     cards: dict[str, dict[str, Any]] = {}
     for one in inputs:
-        card = one.card.model_dump(mode="json", exclude_defaults=True)
+        card = spelled_out(one.card)
         name = one.card.name if one.because.startswith("dataset ") else safe_name(one.file.stem)
         while name in cards and {**cards[name], "name": ""} != {**card, "name": ""}:
             name += "-2"

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from doit.curation.keys import keys
 from doit.errors import ShortStock
 from doit.mixtures import cells as cellular
-from doit.mixtures.draw import keys
 from doit.mixtures.plan import Axis
 from doit.mixtures.spec import Split
 

@@ -145,15 +145,15 @@ class Model:
             method="highs",
         )
 
-    def whole(self, goal: Floats, low: Floats, high: Floats, seconds: float) -> Any:
-        """The smallest goal in whole numbers; scipy's result, with `x` None if there is none."""
+    def whole(self, goal: Floats, low: Floats, high: Floats, seconds: float, first: int = 0) -> Any:
+        """The smallest goal in whole numbers, from the variable `first` on; scipy's result, with `x` None if none."""
         constraints = [LinearConstraint(self.columns, self.right, self.right)]
         if self.rows is not None:
             constraints.append(LinearConstraint(self.rows, -np.inf, self.rights + 1e-9))
         return milp(
             goal,
             constraints=constraints,
-            integrality=np.ones(len(goal)),
+            integrality=self.steps.variable >= first,
             bounds=Bounds(*self.ends(low, high)),
             options={"time_limit": seconds, "mip_rel_gap": 0.0},
         )

@@ -9,14 +9,14 @@ from functools import partial
 
 import polars as pl
 
+from doit.curation.rules.base import Benchmark, text_of
 from doit.errors import DataError, DoitError, ShortStock
 from doit.mixtures import cells as cellular
 from doit.mixtures.curating import Curated, Means, curate, near_clusters
 from doit.mixtures.draw import kept
-from doit.mixtures.loading import Resolved
-from doit.mixtures.manifest import FunnelStep
+from doit.mixtures.loading import Resolved, SourceFiles
 from doit.mixtures.plan import Axis
-from doit.mixtures.pool import Pool, PoolPart, all_rejects, build_pool, slim_table
+from doit.mixtures.pool import Pool, PoolPart, all_rejects, build_pool, scan_records, slim_table
 from doit.mixtures.splitting import split
 from doit.mixtures.tokens import Tokenizer, count_tokens, load_tokenizer
 
@@ -30,7 +30,8 @@ class Stocked:
     """The slim table with `rule`, `value` (why a record is out) and `cell`."""
     axes: tuple[Axis, ...]
     cells: list[tuple[str, ...]]
-    funnel: tuple[FunnelStep, ...]
+    curated: Curated
+    """The funnel, and what rules found."""
     warnings: tuple[str, ...]
     weight: str | None = None
     """The column that counts, where the unit is tokens."""
@@ -66,7 +67,7 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
     slim = _hold_out(slim, pool, resolved, axes)
     fetched = [warning for source in resolved.sources if source.fetched for warning in source.fetched.warnings]
     weight = None if spec.unit == "records" else ("tokens" if spec.count == "all" else "supervised")
-    return Stocked(pool, slim, axes, named, curated.funnel, (*fetched, *warnings), weight, tokenizer)
+    return Stocked(pool, slim, axes, named, curated, (*fetched, *warnings), weight, tokenizer)
 
 
 def _curated(pool: Pool, resolved: Resolved, workers: int | None, engine: str) -> tuple[Curated, str | None]:
@@ -75,11 +76,26 @@ def _curated(pool: Pool, resolved: Resolved, workers: int | None, engine: str) -
     try:
         tokenizer = None if spec.tokenizer is None else load_tokenizer(spec.tokenizer, resolved.folder)
         table = partial(_table, resolved=resolved, tokenizer=tokenizer)
-        means = Means(table, resolved.folder, spec.tokenizer, {}, workers, engine)
+        benchmarks = {one.card.name: _benchmark(one, workers, engine) for one in resolved.benchmarks}
+        means = Means(table, resolved.folder, spec.tokenizer, benchmarks, workers, engine)
         curated = curate(pool.parts, spec.curation, means)
     except DoitError as error:
         raise error.within(resolved.where) from None
     return curated, None if tokenizer is None else tokenizer.sha256
+
+
+def _benchmark(source: SourceFiles, workers: int | None, engine: str) -> Benchmark:
+    """The items of a benchmark, read as any source is."""
+    pool = build_pool([source], workers=workers, engine=engine)
+    place = {"file": pl.String, "row": pl.Int64, "part": pl.Int32, "prompt": pl.String, "answer": pl.String}
+    frames = [pl.DataFrame(schema=place)]
+    for part in pool.parts:
+        texts = {"prompt": text_of("prompt"), "answer": text_of("answer")}
+        items = scan_records(part.entry.folder).select(
+            pl.lit(part.file).alias("file"), pl.col("row") + part.first_row, "part", **texts
+        )
+        frames.append(items.collect())
+    return Benchmark(source.card.name, pl.concat(frames, how="vertical_relaxed"))
 
 
 def _table(parts: Sequence[PoolPart], *, resolved: Resolved, tokenizer: Tokenizer | None) -> pl.DataFrame:
@@ -161,7 +177,7 @@ def _noticed(pool: Pool, resolved: Resolved) -> list[str]:
 
 
 def _tagged(part: PoolPart) -> bool:
-    abilities = pl.scan_parquet(part.entry.folder / "records.parquet", glob=False).select("ability")
+    abilities = scan_records(part.entry.folder).select("ability")
     return bool(abilities.select(pl.col("ability").is_not_null().any()).collect().item())
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from doit import storage
 from doit.errors import MissingExtra, SpecError
-from doit.mixtures.pool import PoolPart
+from doit.mixtures.pool import PoolPart, scan_records
 from doit.progress import Progress
 
 BATCH = 8192
@@ -78,7 +78,7 @@ def count_tokens(pool: Sequence[PoolPart], tokenizer: Tokenizer) -> pl.DataFrame
 def entry_tokens(folder: Path, tokenizer: Tokenizer) -> pl.DataFrame:
     """`tokens` and `supervised` of every record of one entry, kept beside it."""
     path = folder / f"tokens-{tokenizer.sha256[:32]}.parquet"
-    records = pl.read_parquet(folder / "records.parquet", columns=["messages"])
+    records = scan_records(folder).select("messages").collect()
     if path.is_file():
         known = pl.read_parquet(path)
         if known.height == records.height:

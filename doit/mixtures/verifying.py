@@ -12,9 +12,10 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from doit import storage
+from doit.curation.keys import keys
 from doit.mixtures import cells as cellular
 from doit.mixtures.digest import ContentDigest
-from doit.mixtures.draw import keys, ordered
+from doit.mixtures.draw import ordered
 from doit.mixtures.ledger import count, total
 from doit.mixtures.manifest import Check, Manifest, VerifyAnswer
 from doit.mixtures.opening import Opened, open_mixtures

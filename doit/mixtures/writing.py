@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from doit import storage
 from doit.mixtures.digest import ContentDigest
-from doit.mixtures.pool import PoolPart
+from doit.mixtures.pool import PoolPart, open_records
 from doit.progress import Progress
 from doit.table import MIXTURE
+
+TAGS = MIXTURE.field("tags").type
 
 SHARD_CHARS = 200_000_000
 """Characters of text in one Parquet file, about: a number of the content alone, so that the files are reproducible."""
@@ -72,41 +72,51 @@ def fetch(rows: pl.DataFrame, pool: Sequence[PoolPart]) -> pa.Table:
     indexed = rows.with_row_index("place")
     for (number,), wanted in indexed.sort("number", "position").group_by("number", maintain_order=True):
         member = pool[int(str(number))]
-        path = member.entry.folder / "records.parquet"
-        positions = wanted["position"].to_numpy()
-        table = pa.concat_tables(_take(path, positions))
-        tables.append(table.append_column("file", pa.array([member.file] * table.num_rows, pa.string())))
+        tables.append(pa.Table.from_batches(_take(member.entry.folder, wanted["position"].to_numpy())))
         places.append(wanted["place"].to_numpy())
     if not tables:
-        return MIXTURE.empty_table()
-    gathered = pa.concat_tables(tables).take(pa.array(np.argsort(np.concatenate(places))))
-    return _finish(gathered, rows)
+        return pa.Table.from_batches([], MIXTURE)
+    gathered = pa.concat_tables(tables).take(_numbers(np.argsort(np.concatenate(places))))
+    return _finish(gathered, rows, [member.file for member in pool])
 
 
-def _take(path: Path, positions: NDArray[np.uint32]) -> Iterator[pa.Table]:
-    """The rows at sorted positions, row group by row group, so that memory holds one group beside the result."""
-    with pq.ParquetFile(path) as parquet:
-        start = 0
-        for group in range(parquet.num_row_groups):
-            stop = start + parquet.metadata.row_group(group).num_rows
-            inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, stop)]
-            if len(inside):
-                yield parquet.read_row_group(group, columns=list(FETCHED)).take(pa.array(inside - start))
-            start = stop
+def _take(folder: Path, positions: NDArray[np.uint32]) -> Iterator[pa.RecordBatch]:
+    """The rows at sorted positions, batch by batch: of the others no byte is read."""
+    start = 0
+    for batch in open_records(folder, FETCHED).to_batches():
+        stop = start + batch.num_rows
+        inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, stop)]
+        if len(inside):
+            yield batch.take(_numbers(inside.astype(np.int64) - start))
+        start = stop
 
 
-def _finish(table: pa.Table, rows: pl.DataFrame) -> pa.Table:
+def _numbers(values: NDArray[np.int64]) -> pa.Array:
+    """An Arrow array over numpy's bytes; `pa.array` would load pandas to ask whether it is one of its own."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values)])
+
+
+def _finish(table: pa.Table, rows: pl.DataFrame, files: Sequence[str]) -> pa.Table:
     """Add what follows from the card and the draw, in the order and types of a mixture."""
+    tagged = pl.DataFrame({"tagged": pl.Series(table["ability"].is_valid())})
     columns = {
-        "ability_from": pc.if_else(table["ability"].is_valid(), "card", pa.scalar(None, pa.string())),
+        "ability_from": tagged.select(pl.when("tagged").then(pl.lit("card"))).to_series().to_arrow(),
+        "file": pl.Series(files, dtype=pl.String).gather(rows["number"]).to_arrow(),
         "row": rows["row"].to_arrow(),
         "part": rows["part"].to_arrow(),
-        "construction": rows["construction"].to_arrow(),
-        "source": rows["source"].to_arrow(),
-        "license": rows["license"].to_arrow(),
+        **{name: rows[name].cast(pl.String).to_arrow() for name in ("construction", "source", "license")},
         "tokens": rows["tokens"].to_arrow(),
         "epoch": rows["epoch"].to_arrow(),
     }
     for name, column in columns.items():
         table = table.append_column(name, column)
-    return table.select(MIXTURE.names).cast(MIXTURE)
+    return _marked(table, rows["marks"]).select(MIXTURE.names).cast(MIXTURE)
+
+
+def _marked(table: pa.Table, marks: pl.Series) -> pa.Table:
+    """The rows with the tags that rules have given them."""
+    if marks.null_count() == len(marks):
+        return table
+    both = pl.DataFrame({"tags": pl.Series(table["tags"]), "marks": marks.fill_null([])})
+    tags = both.select(pl.concat_list("tags", "marks")).to_series()
+    return table.set_column(table.column_names.index("tags"), MIXTURE.field("tags"), tags.to_arrow().cast(TAGS))

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from doit.errors import SpecError
 from doit.reading.containers import undecodable
 from doit.reading.raw import BATCH_ROWS, CHUNK_BYTES, Bad, Batch, Batches, Layout, Row, too_long
-from doit.reading.text import Broken, Text, split_lines
+from doit.reading.text import Broken, Text, line_blocks
 
 LOOKAHEAD_LINES = 10_000
 LOOKAHEAD_BYTES = 16 << 20
@@ -32,7 +32,7 @@ class _Lines:
     """Lines to come, any number of which can be looked at before they are taken."""
 
     def __init__(self, text: Text) -> None:
-        self._blocks = split_lines(text)
+        self._blocks = line_blocks(text)
         self._ready: deque[_Line] = deque()
         self._broken: Broken | None = None
 
@@ -46,7 +46,7 @@ class _Lines:
             if block is None:
                 return None
             byte = block.byte
-            for data in block.lines:
+            for data in block.lines():
                 self._ready.append((byte, data, block.length))
                 byte += len(data) + 1
         return self._ready[index] if index < len(self._ready) else None

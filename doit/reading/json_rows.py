@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 
+from doit.reading.cut_lines import CutRows, cut_block
 from doit.reading.json_pieces import Piece, Sound, Stretch, odd_quotes, pieces
 from doit.reading.raw import BATCH_ROWS, CHUNK_BYTES, DOCUMENT_BYTES, Bad, Batch, Batches, Row, too_long
 from doit.reading.repeated_keys import repeated_key
-from doit.reading.text import Text, split_lines
+from doit.reading.text import Block, Text, line_blocks
 
 _BLANK = b" \t\r\n"
 _FIRST_BYTES = 16 << 20
@@ -51,6 +53,11 @@ def json_rows(text: Text, rows: str, first: int) -> Batches:
     if way in {"array", "values"}:
         return _piece_rows(text, first, b"[" if way == "array" else b"{")
     return _document_rows(text, None if way == "file" else way, first, by_hand=rows != "auto")
+
+
+def cut_json_rows(text: Text, rows: str, first: int) -> Iterator[Batch | CutRows]:
+    """The same rows; those of lines that are alike as columns."""
+    return _cut_rows(text, first) if reads_lines(text, rows) else json_rows(text, rows, first)
 
 
 def reads_lines(text: Text, rows: str) -> bool:
@@ -106,37 +113,59 @@ def _row_like(line: bytes) -> bool:
 
 
 def _line_rows(text: Text, row: int) -> Batches:
-    loads, exact = orjson.loads, text.encoding is None
-    for start, lines, length in split_lines(text):
-        byte = start
-        batch: Batch = []
-        for line in lines:
-            if length:
-                batch.append(_too_long(text, row, byte, line, length))
-                row += 1
-                continue
-            try:
-                value = loads(line)
-            except orjson.JSONDecodeError as error:
-                if line.strip(_BLANK):
-                    batch.append(text.bad(row, byte, *explain(line, error), line.rstrip(b"\r")))
-                    row += 1
-            else:
-                key = repeated_key(line, value)
-                batch.append(
-                    Row(row, byte if exact else None, value) if key is None else _repeated(text, row, byte, line, key)
-                )
-                row += 1
-            byte += len(line) + 1
+    for block in line_blocks(text):
+        for batch in _parsed(text, row, block):
+            yield batch
+            row += len(batch)
+
+
+def _parsed(text: Text, row: int, block: Block) -> Batches:
+    """The rows of a block, each parsed by itself."""
+    byte = block.byte
+    batch: Batch = []
+    for line in block.lines():
+        read = _read_line(text, row, byte, line, block.length)
+        if read is not None:
+            batch.append(read)
+            row += 1
             if len(batch) == BATCH_ROWS:
                 yield batch
                 batch = []
-        if batch:
-            yield batch
+        byte += len(line) + 1
+    if batch:
+        yield batch
 
 
-def _too_long(text: Text, row: int, byte: int, line: bytes, length: int) -> Bad:
-    return text.bad(row, byte, "D308", too_long("line", length), line, total=length)
+def _read_line(text: Text, row: int, byte: int, line: bytes, length: int = 0) -> Row | Bad | None:
+    """The row of one line; None for a blank one, which is no row."""
+    if length:
+        return text.bad(row, byte, "D308", too_long("line", length), line, total=length)
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return text.bad(row, byte, *explain(line, error), line.rstrip(b"\r")) if line.strip(_BLANK) else None
+    key = repeated_key(line, value)
+    return Row(row, text.place(byte), value) if key is None else _repeated(text, row, byte, line, key)
+
+
+def _cut_rows(text: Text, row: int) -> Iterator[Batch | CutRows]:
+    for block in line_blocks(text):
+        cut = None if block.length else cut_block(block.data)
+        if cut is None:
+            for batch in _parsed(text, row, block):
+                yield batch
+                row += len(batch)
+            continue
+        left = np.flatnonzero(~cut.mask)
+        lines = [block.data[start:end] for start, end in zip(cut.starts[left], cut.ends[left], strict=True)]
+        filled = np.ones(len(cut.mask), bool)
+        filled[left] = [bool(line.strip(_BLANK)) for line in lines]
+        numbers = row - 1 + np.cumsum(filled)
+        places = (numbers[left].tolist(), (block.byte + cut.starts[left]).tolist(), lines)
+        others = [read for place in zip(*places, strict=True) if (read := _read_line(text, *place)) is not None]
+        row = int(numbers[-1]) + 1
+        offsets = block.byte + cut.starts[cut.mask]
+        yield CutRows(numbers[cut.mask], offsets, text.encoding is None, cut.columns, cut.pattern, others, row)
 
 
 def _repeated(text: Text, row: int | None, byte: int, data: bytes, key: str) -> Bad:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from doit.reading.cut_lines import CutRows
 from doit.schemas.shapes.base import BadRow, Conversation, Flat, Shape
 from doit.table import MESSAGES
 
-ODD_ENDS = np.zeros(256, bool)
-ODD_ENDS[0x1C:0x20] = True
-"""Bytes that Python strips from a text and Polars does not: the separators U+001C to U+001F."""
+ODD_ENDS = "\x1c\x1d\x1e\x1f"
+"""Separators that Python strips from a text and Polars does not."""
 
 Empties = frozenset[type]
 """Types of which the one empty value counts as nothing."""
@@ -34,10 +36,10 @@ class PlainRows(NamedTuple):
 
     mask: NDArray[np.bool_]
     """Which rows of the batch are plain."""
-    ids: list[str]
-    written: list[bytes]
+    ids: pa.Array
+    written: pa.Array
     messages: pa.Array
-    chars: NDArray[np.int32]
+    chars: pa.Array
 
 
 def plain_rows(values: Sequence[Any], flat: Flat, empties: Mapping[str, Empties] | None = None) -> PlainRows | None:
@@ -60,12 +62,32 @@ def plain_rows(values: Sequence[Any], flat: Flat, empties: Mapping[str, Empties]
         mask &= fits
     for key in flat.absent:
         kinds = _NOTHING if empties is None else empties[key]
-        mask &= np.fromiter(((not (held := row.get(key)) and type(held) in kinds) for row in rows), bool, len(rows))
-    frame = pl.DataFrame(columns).select(user=flat.user, assistant=flat.assistant)
-    mask &= _as_counted(frame["user"]) & _as_counted(frame["assistant"])
-    if not mask.any():
-        return None
-    return _conversations(frame if mask.all() else frame.filter(pl.Series(mask)), mask)
+        mask &= np.fromiter((_is_nothing(row.get(key), kinds) for row in rows), bool, len(rows))
+    return _conversations(columns, mask, flat)
+
+
+def plain_cut(cut: CutRows, flat: Flat, empties: Mapping[str, Empties] | None = None) -> PlainRows | None:
+    """The same of rows that are columns already."""
+    mask = np.ones(len(cut.numbers), bool)
+    columns = {}
+    for key in dict.fromkeys((*flat.required, *flat.optional)):
+        if key in cut.columns:
+            columns[key] = cut.columns[key]
+        elif key in flat.required or cut.pattern.get(key) is not None:
+            return None
+        else:
+            columns[key] = pl.repeat("", len(mask), dtype=pl.String, eager=True)
+    for key in flat.absent:
+        kinds = _NOTHING if empties is None else empties[key]
+        if key in cut.columns:
+            mask &= (cut.columns[key] == "").to_numpy() & (str in kinds)
+        elif not _is_nothing(cut.pattern.get(key), kinds):
+            return None
+    return _conversations(columns, mask, flat)
+
+
+def _is_nothing(value: Any, kinds: Empties) -> bool:
+    return not value and type(value) in kinds
 
 
 def empties_of(shape: Shape, flat: Flat) -> dict[str, Empties]:
@@ -89,13 +111,12 @@ def _makes(shape: Shape, row: dict[str, Any]) -> Conversation | None:
 def _texts(values: list[Any], *, needed: bool) -> tuple[pl.Series, NDArray[np.bool_]]:
     """A column as texts, empty where a row has none, and where it is what a plain row may have."""
     try:
-        array = pa.array(values, pa.string())
-    except (pa.ArrowException, UnicodeEncodeError):
-        array = pa.array([value if _writable(value) else None for value in values], pa.string())
+        series = pl.Series(values, dtype=pl.String)
+    except (TypeError, UnicodeEncodeError):
+        series = pl.Series([value if _writable(value) else None for value in values], dtype=pl.String)
         fits = np.fromiter((_writable(value) or value is None for value in values), bool, len(values))
     else:
         fits = np.ones(len(values), bool)
-    series = pl.Series(array)
     if needed:
         fits &= series.is_not_null().to_numpy()
     return series.fill_null(""), fits
@@ -112,48 +133,84 @@ def _writable(value: Any) -> bool:
     return True
 
 
-def _as_counted(texts: pl.Series) -> NDArray[np.bool_]:
-    """Where a text holds something, and counts for identity exactly as it is written."""
-    stripped = texts.str.strip_chars()
-    whole = (stripped.str.len_bytes() == texts.str.len_bytes()) & (stripped != "")
-    good = (whole & ~texts.str.contains("\r\n", literal=True)).to_numpy(writable=True)
-    offsets, data = _buffers(texts)
-    some = offsets[1:] > offsets[:-1]
-    good[some] &= ~ODD_ENDS[data[offsets[:-1][some]]] & ~ODD_ENDS[data[offsets[1:][some] - 1]]
-    return good
+def _conversations(columns: dict[str, pl.Series], mask: NDArray[np.bool_], flat: Flat) -> PlainRows | None:
+    """One round of every row that the mask has and whose identity counts all of it but white space at the ends."""
+    sides, inner = pl.col("user", "assistant"), pl.col("user inner", "assistant inner")
+    rounds = (
+        pl.DataFrame(columns)
+        .select(
+            filled=pl.all_horizontal(pl.col(key).str.strip_chars() != "" for key in flat.required),
+            user=flat.user,
+            assistant=flat.assistant,
+        )
+        .with_columns(sides.str.strip_chars().name.suffix(" inner"))
+    )
+    even = inner.str.strip_chars(ODD_ENDS).str.len_bytes() == inner.str.len_bytes()
+    good = pl.all_horizontal("filled", sides.str.contains("\r\n", literal=True).not_(), even)
+    mask &= rounds.select(good).to_series().to_numpy()
+    if not mask.any():
+        return None
+    rounds = rounds if mask.all() else rounds.filter(pl.Series(mask))
+    digests = _digests(rounds)
+    written = digests.copy()
+    same = pl.all_horizontal(sides.str.len_bytes() == inner.str.len_bytes())
+    others = rounds.with_row_index("row").filter(~same).select("row", sides)
+    for row, user, assistant in others.iter_rows():
+        written[row] = exact_digest(Conversation([("user", user), ("assistant", assistant)]))
+    chars = rounds.select(pl.sum_horizontal(sides.str.len_chars()).cast(pl.Int32)).to_series()
+    arrays = (hex_texts(b"".join(digests)), digests_array(b"".join(written)), _messages(rounds), chars.to_arrow())
+    return PlainRows(mask, *arrays)
 
 
-def _buffers(texts: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Offsets and UTF-8 bytes of texts."""
-    array = texts.to_arrow().cast(pa.large_string())
-    _, offsets, data = array.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return bounds, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+def _messages(rounds: pl.DataFrame) -> pa.Array:
+    turn = np.arange(2 * rounds.height)
+    contents = pl.concat([rounds["user"], rounds["assistant"]]).gather((turn % 2) * rounds.height + turn // 2)
+    roles = pl.Series(("user", "assistant")).gather(turn % 2)
+    pairs = [side.to_arrow().cast(pa.string()) for side in (roles, contents)]
+    bounds = integers(np.arange(0, 2 * rounds.height + 1, 2, dtype=np.int32))
+    return pa.ListArray.from_arrays(bounds, pa.StructArray.from_arrays(pairs, ["role", "content"]), type=MESSAGES)
 
 
-def _conversations(frame: pl.DataFrame, mask: NDArray[np.bool_]) -> PlainRows:
-    ids, written = _identities(*(_buffers(frame[name]) for name in ("user", "assistant")))
-    texts = pl.concat([frame["user"], frame["assistant"]])
-    turn = np.arange(2 * frame.height)
-    contents = texts.gather((turn % 2) * frame.height + turn // 2).to_arrow().cast(pa.string())
-    roles = pa.array(["user", "assistant"], pa.string()).take(pa.array(turn % 2))
-    pairs = pa.StructArray.from_arrays([roles, contents], ["role", "content"])
-    offsets = pa.array(np.arange(0, 2 * frame.height + 1, 2), pa.int32())
-    chars = (frame["user"].str.len_chars() + frame["assistant"].str.len_chars()).cast(pl.Int32).to_numpy()
-    return PlainRows(mask, ids, written, pa.ListArray.from_arrays(offsets, pairs, type=MESSAGES), chars)
+def _digests(rounds: pl.DataFrame) -> list[bytes]:
+    """`doit.schemas.record.content_id` of every row, from the bytes of all of them in one buffer."""
+    parts = [
+        part
+        for role in ("user", "assistant")
+        for text in [pl.col(f"{role} inner")]
+        for part in (pl.lit(f"{role}:"), text.str.len_bytes().cast(pl.String), pl.lit(":"), text)
+    ]
+    counted = rounds.select(pl.concat_str(parts)).to_series().to_arrow().cast(pa.large_string())
+    _, offsets, data = counted.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[counted.offset : counted.offset + len(counted) + 1].tolist()
+    view, fresh = memoryview(data), hashlib.blake2b(digest_size=16).copy
+    found = []
+    for start, stop in pairwise(bounds):
+        digest = fresh()
+        digest.update(view[start:stop])
+        found.append(digest.digest())
+    return found
 
 
-def _identities(
-    user: tuple[NDArray[np.int64], NDArray[np.uint8]], assistant: tuple[NDArray[np.int64], NDArray[np.uint8]]
-) -> tuple[list[str], list[bytes]]:
-    """`doit.schemas.record.content_id` of every pair, from the texts' bytes where they lie."""
-    asked, answered = user[1].tobytes(), assistant[1].tobytes()
-    ids, written = [], []
-    blake2b = hashlib.blake2b
-    ends = zip(user[0].tolist(), user[0][1:].tolist(), assistant[0].tolist(), assistant[0][1:].tolist(), strict=False)
-    for u, v, a, b in ends:
-        counted = b"user:%d:%bassistant:%d:%b" % (v - u, asked[u:v], b - a, answered[a:b])
-        digest = blake2b(counted, digest_size=16)
-        ids.append(digest.hexdigest())
-        written.append(digest.digest())
-    return ids, written
+def exact_digest(made: Conversation) -> bytes:
+    """BLAKE2b-128 of a conversation exactly as written, reasoning and tools included."""
+    return hashlib.blake2b(orjson.dumps([made.messages, made.reasoning, made.tools]), digest_size=16).digest()
+
+
+# Arrow's own way from Python's values to arrays imports pandas, wherever it is installed: as long as reading 20 MB.
+
+
+def integers(values: NDArray[np.integer]) -> pa.Array:
+    """An Arrow array over numpy's memory."""
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(values)])
+
+
+def digests_array(digests: bytes) -> pa.Array:
+    """Digests of 16 bytes, joined, as an Arrow array."""
+    return pa.Array.from_buffers(pa.binary(16), len(digests) // 16, [None, pa.py_buffer(digests)])
+
+
+def hex_texts(digests: bytes) -> pa.Array:
+    """The same in hexadecimal digits."""
+    bounds = np.arange(0, 2 * len(digests) + 1, 32, dtype=np.int32)
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(digests.hex().encode())]
+    return pa.Array.from_buffers(pa.string(), len(digests) // 16, buffers)

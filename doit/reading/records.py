@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
+import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from doit.reading.plain import PlainRows, empties_of, plain_rows
-from doit.reading.rows import Bad, Layout, Row, read_rows, read_span
+from doit.reading.plain import (
+    PlainRows,
+    digests_array,
+    empties_of,
+    exact_digest,
+    hex_texts,
+    integers,
+    plain_cut,
+    plain_rows,
+)
+from doit.reading.rows import Bad, CutRows, Layout, Row, read_cut, read_rows, read_span
 from doit.schemas.abilities import ABILITIES, OTHER, clean_label, fold_label
 from doit.schemas.card import AbilityRule, DatasetCard
 from doit.schemas.record import counted
@@ -102,15 +113,17 @@ def read_records(path: Path, card: DatasetCard, span: tuple[int, int] | None = N
         Batches in which every row is a record (or several), a reject, or left out by `where`.
     """
     shaper = _Shaper(card, path.stem)
-    for rows in read_rows(path, layout_of(card)) if span is None else read_span(path, *span):
-        yield shaper.batch(rows)
+    if shaper.flat is not None:
+        yield from map(shaper.batch, read_cut(path, layout_of(card), span))
+    else:
+        yield from map(shaper.batch, read_rows(path, layout_of(card)) if span is None else read_span(path, *span))
 
 
 @dataclass
 class _Columns:
     """The columns of a batch while it is being read, and what did not make it into them."""
 
-    ids: list[str] = field(default_factory=list)
+    ids: list[bytes] = field(default_factory=list)
     written: list[bytes] = field(default_factory=list)
     offsets: list[int] = field(default_factory=lambda: [0])
     roles: list[str] = field(default_factory=list)
@@ -149,24 +162,30 @@ class _Columns:
 
     def table(self) -> pa.Table:
         """The columns of `FRESH`."""
-        pairs = pa.StructArray.from_arrays(
-            [pa.array(self.roles, pa.string()), pa.array(self.contents, pa.string())], ["role", "content"]
-        )
+        pairs = pa.StructArray.from_arrays([_texts(self.roles), _texts(self.contents)], ["role", "content"])
         arrays = [
-            pa.array(self.ids, pa.string()),
-            pa.array(self.written, pa.binary(16)),
-            pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), pairs),
-            pa.array(self.reasoning, pa.list_(pa.string())),
-            pa.array(self.tools, pa.string()),
-            pa.array(self.abilities, pa.string()),
-            pa.array(self.tags, pa.list_(pa.string())),
-            pa.array(self.rows, pa.int64()),
-            pa.array(self.parts, pa.int32()),
-            pa.array(self.groups, pa.string()),
-            pa.array(self.turns, pa.int32()),
-            pa.array(self.chars, pa.int32()),
+            hex_texts(b"".join(self.ids)),
+            digests_array(b"".join(self.written)),
+            pa.ListArray.from_arrays(integers(np.array(self.offsets, np.int32)), pairs),
+            _text_lists(self.reasoning),
+            _texts(self.tools),
+            _texts(self.abilities),
+            _text_lists(self.tags),
+            integers(np.array(self.rows, np.int64)),
+            integers(np.array(self.parts, np.int32)),
+            _texts(self.groups),
+            integers(np.array(self.turns, np.int32)),
+            integers(np.array(self.chars, np.int32)),
         ]
         return pa.Table.from_arrays(arrays, schema=FRESH)
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    return pl.Series(values, dtype=pl.String).to_arrow().cast(pa.string())
+
+
+def _text_lists(values: Sequence[Sequence[str | None] | None]) -> pa.Array:
+    return pl.Series(values, dtype=pl.List(pl.String)).to_arrow().cast(pa.list_(pa.string()))
 
 
 class _Shaper:
@@ -180,9 +199,13 @@ class _Shaper:
         self.flat = flat if flat is not None and all(is_key(key) for key in flat.keys) else None
         self.empties = None if self.flat is None else empties_of(card.shape, self.flat)
 
-    def batch(self, rows: Sequence[Row | Bad]) -> Batch:
+    def batch(self, read: Sequence[Row | Bad] | CutRows) -> Batch:
         """Everything that some rows make, in their order."""
         columns = _Columns()
+        tables = []
+        if isinstance(read, CutRows):
+            tables += self._cut_tables(read, columns)
+        rows = read.others if isinstance(read, CutRows) else read
         good = [row for row in rows if isinstance(row, Row)]
         for bad in rows:
             if isinstance(bad, Bad):
@@ -192,31 +215,48 @@ class _Shaper:
         for number, row in enumerate(good):
             if plain is None or not plain.mask[number]:
                 self.take(row, columns)
-        table = columns.table()
         if plain is not None:
             chosen = [row for row, is_plain in zip(good, plain.mask, strict=True) if is_plain]
-            table = pa.concat_tables([table, self._plain_table(plain, chosen, columns.unknown)]).combine_chunks()
-            table = table.sort_by("row") if columns.ids else table
+            tables.append(self._plain_table(plain, np.array([row.row for row in chosen]), chosen, columns.unknown))
+        if columns.ids or not tables:
+            tables.append(columns.table())
+        table = tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks().sort_by("row")
         columns.rejects.sort(key=lambda reject: (reject.row is None, reject.row or 0, reject.part or 0))
+        if isinstance(read, CutRows):
+            return Batch(table, columns.rejects, columns.left_out, columns.unknown, read.stop)
         numbers = (row.row for row in reversed(rows) if row.row is not None)
         return Batch(table, columns.rejects, columns.left_out, columns.unknown, next(numbers, -1) + 1)
 
-    def _plain_table(self, plain: PlainRows, rows: list[Row], unknown: Counter[str]) -> pa.Table:
-        abilities, tags = self.labels.columns(rows, unknown)
-        count = len(rows)
+    def _cut_tables(self, cut: CutRows, columns: _Columns) -> list[pa.Table]:
+        """The plain ones of rows that were cut; the others are taken one by one."""
+        assert self.flat is not None
+        plain = plain_cut(cut, self.flat, self.empties)
+        mask = np.zeros(len(cut.numbers), bool) if plain is None else plain.mask
+        for row in cut.rows(np.flatnonzero(~mask)):
+            self.take(row, columns)
+        if plain is None:
+            return []
+        chosen = np.flatnonzero(mask)
+        return [self._plain_table(plain, cut.numbers[chosen], cut.rows(chosen), columns.unknown)]
+
+    def _plain_table(
+        self, plain: PlainRows, numbers: NDArray[np.int64], rows: Iterable[Row], unknown: Counter[str]
+    ) -> pa.Table:
+        count = len(numbers)
+        abilities, tags = self.labels.columns(count, rows, unknown)
         arrays = [
-            pa.array(plain.ids, pa.string()),
-            pa.array(plain.written, pa.binary(16)),
+            plain.ids,
+            plain.written,
             plain.messages,
             pa.nulls(count, pa.list_(pa.string())),
             pa.nulls(count, pa.string()),
             abilities,
             tags,
-            pa.array([row.row for row in rows], pa.int64()),
-            pa.repeat(pa.scalar(0, pa.int32()), count),
+            integers(numbers),
+            integers(np.zeros(count, np.int32)),
             pa.nulls(count, pa.string()),
-            pa.repeat(pa.scalar(1, pa.int32()), count),
-            pa.array(plain.chars),
+            integers(np.ones(count, np.int32)),
+            plain.chars,
         ]
         return pa.Table.from_arrays(arrays, schema=FRESH)
 
@@ -291,15 +331,14 @@ class _Labels:
         self.map = plain if given is None else {fold_label(label): key for label, key in given.items()}
         self.seen: dict[str, tuple[str | None, str]] = {}
 
-    def columns(self, rows: Sequence[Row], unknown: Counter[str]) -> tuple[pa.Array, pa.Array]:
-        """`of` for many rows, as Arrow columns."""
+    def columns(self, count: int, rows: Iterable[Row], unknown: Counter[str]) -> tuple[pa.Array, pa.Array]:
+        """`of` for many rows, as Arrow columns; looks at the rows only where the rule does."""
         if self.rule is None or self.rule.constant is not None:
             constant = None if self.rule is None else self.rule.constant
-            nothing = pa.ListArray.from_arrays(pa.array(np.zeros(len(rows) + 1, np.int32)), pa.array([], pa.string()))
-            return pa.repeat(pa.scalar(constant, pa.string()), len(rows)), nothing
+            nothing = pa.ListArray.from_arrays(integers(np.zeros(count + 1, np.int32)), _texts([]))
+            return pl.repeat(constant, count, dtype=pl.String, eager=True).to_arrow().cast(pa.string()), nothing
         found = [self.of(row.value, unknown) for row in rows]
-        abilities = pa.array([ability for ability, _ in found], pa.string())
-        return abilities, pa.array([tags for _, tags in found], pa.list_(pa.string()))
+        return _texts([ability for ability, _ in found]), _text_lists([tags for _, tags in found])
 
     def of(self, row: Any, unknown: Counter[str]) -> tuple[str | None, list[str]]:
         """(ability, tags) of a row; counts a label that the map lacks."""
@@ -327,8 +366,8 @@ class _Labels:
         return known
 
 
-def identify(made: Conversation) -> tuple[str, bytes]:
-    """A conversation's id, and a digest of it exactly as written, reasoning and tools included.
+def identify(made: Conversation) -> tuple[bytes, bytes]:
+    """The digest that is a conversation's id, and that of it exactly as written, reasoning and tools included.
 
     Raises:
         BadRow: D304 for half a surrogate pair, which no UTF-8 file can hold; JSON kept in a text can bring one.
@@ -343,9 +382,8 @@ def identify(made: Conversation) -> tuple[str, bytes]:
         plain = plain and whole
         digest.update(data)
     if plain:
-        return digest.hexdigest(), digest.digest()
-    exact = orjson.dumps([made.messages, made.reasoning, made.tools])
-    return digest.hexdigest(), hashlib.blake2b(exact, digest_size=16).digest()
+        return digest.digest(), digest.digest()
+    return digest.digest(), exact_digest(made)
 
 
 def _parts(value: Any, path: str) -> Iterator[Any]:
@@ -402,4 +440,4 @@ def _written(value: Any) -> str:
 def rejects_table(rejects: list[Reject], source: str, file: str) -> pa.Table:
     """Rejects as a table with the columns of `doit.table.REJECTS`."""
     rows = [{"source": source, "file": file, **reject._asdict()} for reject in rejects]
-    return pa.Table.from_pylist(rows, schema=REJECTS)
+    return pl.DataFrame(rows, schema=pl.Schema(REJECTS)).to_arrow().cast(REJECTS)

@@ -5,17 +5,21 @@ Nothing is lost and nothing is invented: whatever a file holds comes out as a `R
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from doit.reading.containers import compressed, is_parquet, open_file, texts, undecodable
+from doit.reading.cut_lines import CutRows
 from doit.reading.delimited import delimited_rows
-from doit.reading.json_rows import first_lines, json_rows, reads_lines, whole_value
+from doit.reading.json_rows import cut_json_rows, first_lines, json_rows, reads_lines, whole_value
 from doit.reading.parquet_rows import parquet_rows
-from doit.reading.raw import CHUNK_BYTES, Bad, Batch, Batches, Layout, Row
+from doit.reading.raw import CHUNK_BYTES, Bad, Batch, Layout, Row
 from doit.reading.text import Broken, Text
 
-__all__ = ["Bad", "Batch", "Layout", "Row", "read_rows", "read_span", "spans"]
+__all__ = ["Bad", "Batch", "CutRows", "Layout", "Row", "read_cut", "read_rows", "read_span", "spans"]
+
+B = TypeVar("B", bound=Batch | CutRows)
 
 _TABLES = (".csv", ".tsv", ".tab")
 
@@ -38,6 +42,15 @@ def read_rows(path: Path, layout: Layout) -> Iterator[list[Row | Bad]]:
             impossible delimiter (D204).
         StorageError: the disk does not give the file (D104).
     """
+    return _read(path, layout, json_rows)
+
+
+def read_cut(path: Path, layout: Layout, span: tuple[int, int] | None = None) -> Iterator[Batch | CutRows]:
+    """The rows of `read_rows`, or of a stretch as of `read_span`; those of JSON lines that are alike as columns."""
+    return _read(path, layout, cut_json_rows) if span is None else _read_span(path, *span, cut_json_rows)
+
+
+def _read(path: Path, layout: Layout, json_reader: Callable[[Text, str, int], Iterator[B]]) -> Iterator[B | Batch]:
     if layout.compression is None and is_parquet(path):
         yield from parquet_rows(path)
         return
@@ -46,7 +59,7 @@ def read_rows(path: Path, layout: Layout) -> Iterator[list[Row | Bad]]:
         if isinstance(text, Bad):
             yield [text]
             continue
-        for batch in _text_rows(text, layout, first):
+        for batch in _text_rows(text, layout, first, json_reader):
             first = _next_row(batch, first)
             yield batch
 
@@ -82,11 +95,15 @@ def spans(path: Path, layout: Layout, size: int) -> list[tuple[int, int]]:
 
 def read_span(path: Path, start: int, stop: int) -> Iterator[Batch]:
     """Read one stretch of `spans`; rows are numbered from 0 in the stretch, bytes from the beginning of the file."""
+    return _read_span(path, start, stop, json_rows)
+
+
+def _read_span(path: Path, start: int, stop: int, json_reader: Callable[[Text, str, int], Iterator[B]]) -> Iterator[B]:
     with open_file(path) as file:
         file.seek(start)
         chunks = (file.read(min(CHUNK_BYTES, stop - at)) for at in range(start, stop, CHUNK_BYTES))
         text = Text(chunks, name=path.name, start=start)
-        yield from json_rows(text, "lines", 0)
+        yield from json_reader(text, "lines", 0)
 
 
 def _is_plain_lines(path: Path, layout: Layout) -> bool:
@@ -99,26 +116,32 @@ def _is_plain_lines(path: Path, layout: Layout) -> bool:
     return False
 
 
-def _text_rows(text: Text, layout: Layout, first: int) -> Batches:
+def _text_rows(
+    text: Text, layout: Layout, first: int, json_reader: Callable[[Text, str, int], Iterator[B]]
+) -> Iterator[B | Batch]:
     """Every batch of a text; then, where its archive ends too early, a `Bad` with the unfinished line."""
     try:
-        yield from _reader(text, layout, first)
+        yield from _reader(text, layout, first, json_reader)
     except Broken as broken:
         reason, *rest = broken.args
         data, byte = rest if rest else (b"", None)
         yield [text.bad(None, byte, "D308", reason, data)]
 
 
-def _reader(text: Text, layout: Layout, first: int) -> Batches:
+def _reader(
+    text: Text, layout: Layout, first: int, json_reader: Callable[[Text, str, int], Iterator[B]]
+) -> Iterator[B | Batch]:
     declared = layout.delimiter is not None or layout.columns is not None
     if declared or (layout.rows == "auto" and text.name.lower().endswith(_TABLES) and not _is_json(text)):
         return delimited_rows(text, layout, first)
     if bad := _foreign_start(text):
         return iter([[bad]])
-    return json_rows(text, layout.rows, first)
+    return json_reader(text, layout.rows, first)
 
 
-def _next_row(batch: Batch, first: int) -> int:
+def _next_row(batch: Batch | CutRows, first: int) -> int:
+    if isinstance(batch, CutRows):
+        return batch.stop
     return next((row.row + 1 for row in reversed(batch) if row.row is not None), first)
 
 

@@ -114,17 +114,22 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("doit.mark", _mark)
 
 
-class Lines(NamedTuple):
-    """Lines that follow one another, without their line feeds."""
+class Block(NamedTuple):
+    """Lines that follow one another."""
 
     byte: int
     """Offset of the first."""
-    lines: list[bytes]
+    data: bytes
+    """The lines, without the last one's line feed."""
     length: int
     """0; or the length in bytes of the one line here, which is over `LINE_BYTES`, so that only its start is kept."""
 
+    def lines(self) -> list[bytes]:
+        """The lines, without their line feeds."""
+        return self.data.split(b"\n")
 
-def split_lines(text: Text) -> Iterator[Lines]:
+
+def line_blocks(text: Text) -> Iterator[Block]:
     r"""A text's lines, a chunk's worth at a time, cut at the byte `\n` alone.
 
     U+2028, U+0085 and a lone carriage return are characters of a line: they occur inside JSON strings.
@@ -141,18 +146,21 @@ def split_lines(text: Text) -> Iterator[Lines]:
             raise Broken(*broken.args, rest, byte) from broken
         if chunk is None:
             break
-        lines = (rest + chunk).split(b"\n")
-        rest = lines.pop()
-        if lines:
-            yield Lines(byte, lines, 0)
-            byte += sum(map(len, lines)) + len(lines)
+        end = chunk.rfind(b"\n")
+        if end >= 0:
+            data = rest + chunk[:end]
+            yield Block(byte, data, 0)
+            byte += len(data) + 1
+            rest = chunk[end + 1 :]
+        else:
+            rest += chunk
         if len(rest) > LINE_BYTES:
             length, after = _skip_line(rest, chunks)
-            yield Lines(byte, [rest[: RAW_BYTES + 4]], length)
+            yield Block(byte, rest[: RAW_BYTES + 4], length)
             rest, byte = b"", byte + length + 1
             chunks = chain(after, chunks)
     if rest:
-        yield Lines(byte, [rest], 0)
+        yield Block(byte, rest, 0)
 
 
 def _skip_line(start: bytes, chunks: Iterator[bytes]) -> tuple[int, list[bytes]]:

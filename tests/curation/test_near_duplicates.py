@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doit.curation import grams, near_duplicates, similar_pairs, stretches
-from doit.curation.folding import folded, reduced
+from doit.curation.folding import folded, mapped, reduced
 from doit.curation.near_duplicates import clusters
 from doit.curation.near_duplicates import near_duplicates as found
 from doit.errors import SpecError
@@ -221,6 +221,13 @@ def test_long_texts_divide_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_folding_is_pythons(texts: list[str]) -> None:
     expected = [unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()) for text in texts]
     assert folded(series(texts)).to_list() == expected
+
+
+def test_a_step_that_takes_marks_out_moves_no_text_to_another_row() -> None:
+    texts = series(["a\uffff", None, "b", ""])
+    for step in (lambda text: text.replace("\uffff", ""), lambda text: text.split("\uffff")[0], str.upper):
+        assert mapped(texts[2:], [step]).to_list() == [step("b"), ""]
+        assert mapped(texts, [step]).to_list() == [step("a\uffff"), None, step("b"), ""]
 
 
 def test_every_letter_folds_alone_as_in_a_column() -> None:

@@ -7,7 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from doit.mixtures.draw import copies, draw, kept, keys, mix, ordered
+from doit.curation import keys as keying
+from doit.curation.keys import hexadecimal, keys, mix
+from doit.mixtures import draw as drawing
+from doit.mixtures.draw import copies, draw, kept, ordered
 
 IDS = pl.Series("id", [hashlib.blake2b(str(n).encode(), digest_size=16).hexdigest() for n in range(1000)])
 ZERO = pl.Series("id", ["0" * 32, "0123456789abcdef" * 2])
@@ -135,3 +138,32 @@ def test_the_mixture_is_ordered_by_key_and_every_copy_has_its_own_place() -> Non
         .filter(pl.col("epoch").list.max() != pl.col("epoch").list.len())
         .is_empty()
     )
+
+
+def wide(ids: pl.Series) -> pl.Series:
+    return pl.Series("id", [int(one, 16) for one in ids], dtype=pl.UInt128)
+
+
+def test_ids_are_numbers_or_digits() -> None:
+    for ids in (IDS, ZERO):
+        assert keys("order", 3, wide(ids), 2).tolist() == keys("order", 3, ids, 2).tolist()
+        assert hexadecimal(wide(ids)).equals(ids)
+    assert hexadecimal(pl.Series("id", [None, 10], dtype=pl.UInt128)).to_list() == [None, "0" * 31 + "a"]
+
+
+def test_many_keys_are_those_of_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = keys("draw", 0, IDS).tolist()
+    monkeypatch.setattr(keying, "AT_ONCE", 7)
+    assert keys("draw", 0, wide(IDS)).tolist() == whole
+
+
+def test_equal_keys_go_by_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "keys", lambda *_: np.zeros(6, np.uint64))
+    table = pl.DataFrame({"id": wide(IDS[:6]), "cell": pl.Series([0, 1, 0, 1, 0, 1], dtype=pl.Int32)})
+
+    drawn = draw(table.with_columns(max_epochs=pl.lit(1, pl.Int32)), {0: 1, 1: 2}, 0)
+
+    for cell in (0, 1):
+        ranked = table.with_columns(drawn["rank"]).filter(pl.col("cell") == cell).sort("rank")
+        assert ranked["id"].is_sorted()
+    assert drawn["epoch"].sum() == 3

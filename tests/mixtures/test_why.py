@@ -12,9 +12,9 @@ import pytest
 
 import doit
 from doit.cli import main
+from doit.curation.keys import keys
 from doit.inspecting.explaining_tables import why_table
 from doit.inspecting.tables import show
-from doit.mixtures.draw import keys
 
 Write = Callable[[str, Any], Path]
 

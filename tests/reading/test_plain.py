@@ -50,8 +50,8 @@ def test_plain_rows_are_what_the_shape_makes_of_them(shape: dict[str, Any], batc
         made = one_by_one.conversation(row)
         check_order(made.messages, "messages")
         assert [(m["role"], m["content"]) for m in plain.messages[number].as_py()] == made.messages
-        assert (plain.ids[number], plain.written[number]) == identify(made)
-        assert plain.chars[number] == sum(len(content) for _, content in made.messages)
+        assert (bytes.fromhex(plain.ids[number].as_py()), plain.written[number].as_py()) == identify(made)
+        assert plain.chars[number].as_py() == sum(len(content) for _, content in made.messages)
         assert made.reasoning is None
         assert made.tools is None
 

@@ -102,8 +102,10 @@ class Left:
     """Reads a text of every record, in the order of `rows`, by an expression over `doit.table.RECORD`."""
     benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
     """What a rule's `against` names, by the card's name."""
-    scores: Mapping[str, pl.Series] = field(default_factory=dict)
-    """Columns from outside, one value a row."""
+    scores: Mapping[tuple[str, str], pl.Series] = field(default_factory=dict)
+    """(file, column) -> a score from outside of every row, null where it has none: what the rule's `outside` names."""
+    vectors: pl.Series | None = None
+    """A list of numbers of every row, null where it has none: those of the file that the rule's `vectors` names."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,16 @@ class Verdicts:
 
 class Comparing(Rule):
     """A rule that looks at all records at once."""
+
+    @property
+    def outside(self) -> tuple[str, str] | None:
+        """The file of scores that the rule goes by, and the column in it."""
+        return None
+
+    @property
+    def vectors(self) -> str | None:
+        """The file of vectors that the rule goes by."""
+        return None
 
     def compare(self, left: Left) -> Verdicts:
         """Which of the records that are left fall, and why."""

@@ -36,6 +36,11 @@ class ExactDuplicates(Comparing):
     case, Simplified and Traditional characters."""
 
     @property
+    def title(self) -> str:
+        """See `Rule.title`; told from what every build does first."""
+        return self.name or (self.kind if self.repeats_the_first else f"{self.kind}:{self.of}")
+
+    @property
     def repeats_the_first(self) -> bool:
         """Whether this is only what every build does first."""
         return self.of == "conversation" and not self.ignoring
@@ -55,8 +60,8 @@ class ExactDuplicates(Comparing):
 class NearDuplicates(Comparing):
     """Records whose text is nearly that of a kept one: Jaccard similarity of their sets of character 4-grams.
 
-    Records are taken in ascending id, or by `best` first; one is dropped only if a kept one is at or over the threshold,
-    and names it (`doit.curation.near_duplicates`).
+    Records are taken in ascending id, or by `best` first; one is dropped only if a kept one is at or over the
+    threshold, and names it (`doit.curation.near_duplicates`).
     """
 
     kind: Literal["near_duplicates"] = "near_duplicates"
@@ -67,22 +72,73 @@ class NearDuplicates(Comparing):
     """What does not tell texts apart; width and case never do."""
     best: Annotated[str, Field(min_length=1)] | None = None
     """Of like records the one with the most of this stays, not the one with the smallest id: `chars`, `turns`, `tokens`
-    or a score."""
+    or a column of `scores`."""
+    scores: str | None = None
+    """A file of scores, relative to the spec."""
+
+    @property
+    def outside(self) -> tuple[str, str] | None:
+        """See `Comparing.outside`."""
+        return None if self.scores is None or self.best is None else (self.scores, self.best)
 
     def compare(self, left: Left) -> Verdicts:
         """See `Comparing.compare`; a value is the similarity and the survivor's id, the details are the pairs."""
         from doit.curation.near_duplicates import near_duplicates  # noqa: PLC0415 - loads scipy, which few specs need
 
         ids = left.rows["id"]
-        best = None if self.best is None else _column(left, self.best)
+        best = _numbers(left, self, self.best)
         texts = left.text(_said(self.of))
         found = near_duplicates(texts, ids, threshold=self.threshold, ignoring=self.ignoring, best=best)
-        pairs = pl.DataFrame(
-            [ids.gather(found["dropped"]), ids.gather(found["survivor"]), found["similarity"]], schema=PAIRS
-        )
-        value = pl.concat_str(pl.col("similarity").round(4).cast(pl.String), "survivor", separator=" ")
-        falls = pairs.select(at=found["dropped"], value=value)
-        return Verdicts(falls, details=pairs.sort("dropped"))
+        return _verdicts(found, ids)
+
+
+class NearEmbeddings(Comparing):
+    """Records whose vectors, made elsewhere by any model, are nearly those of a kept one: cosine similarity.
+
+    Decided as `NearDuplicates` decides (`doit.curation.near_embeddings`).
+    """
+
+    kind: Literal["near_embeddings"] = "near_embeddings"
+    embeddings: str = Field(min_length=1)
+    """A Parquet file, relative to the spec, with the columns `id` and `embedding` (lists of numbers of one length); a
+    record that it lacks is like nothing."""
+    threshold: float = Field(default=0.95, gt=0, le=1)
+    best: Annotated[str, Field(min_length=1)] | None = None
+    """As in `near_duplicates`."""
+    scores: str | None = None
+    """As in `near_duplicates`."""
+
+    @property
+    def outside(self) -> tuple[str, str] | None:
+        """See `Comparing.outside`."""
+        return None if self.scores is None or self.best is None else (self.scores, self.best)
+
+    @property
+    def vectors(self) -> str | None:
+        """See `Comparing.vectors`."""
+        return self.embeddings
+
+    def compare(self, left: Left) -> Verdicts:
+        """See `Comparing.compare`; values and details are those of `NearDuplicates`."""
+        from doit.curation.near_embeddings import near_embeddings  # noqa: PLC0415 - few specs need it
+
+        if left.vectors is None:
+            raise SpecError(
+                "D203", f'the vectors "{self.embeddings}" were not read.', where="near_embeddings.embeddings"
+            )
+        best = _numbers(left, self, self.best)
+        ids = left.rows["id"]
+        return _verdicts(near_embeddings(left.vectors, ids, threshold=self.threshold, best=best), ids)
+
+
+def _verdicts(found: pl.DataFrame, ids: pl.Series) -> Verdicts:
+    """What falls and for what, from the positions of both and their similarity."""
+    pairs = pl.DataFrame(
+        [ids.gather(found["dropped"]), ids.gather(found["survivor"]), found["similarity"]], schema=PAIRS
+    )
+    value = pl.concat_str(pl.col("similarity").round(4).cast(pl.String), "survivor", separator=" ")
+    falls = pairs.select(at=found["dropped"], value=value)
+    return Verdicts(falls, details=pairs.sort("dropped"))
 
 
 def _told(of: Of) -> pl.Expr:
@@ -107,12 +163,13 @@ def _said(of: Of) -> pl.Expr:
     return pl.when(roles.list.contains("assistant")).then(said) if of == "answer" else said
 
 
-def _column(left: Left, name: str) -> pl.Series:
-    known = [column for column in LENGTHS if column in left.rows.columns] + sorted(left.scores)
-    if name not in known:
-        hint = did_you_mean(name, known) or f"Known: {', '.join(known)}."
-        raise SpecError("D203", f'no column "{name}".', where="near_duplicates.best", hint=hint)
-    column = left.scores[name] if name in left.scores else left.rows[name]
-    if not column.dtype.is_numeric():
-        raise SpecError("D204", f'column "{name}" has no numbers.', where="near_duplicates.best")
-    return column
+def _numbers(left: Left, rule: Comparing, name: str | None) -> pl.Series | None:
+    """The column that ranks records, if one is named."""
+    if name is None:
+        return None
+    if rule.outside is not None:
+        return left.scores[rule.outside]
+    if name in LENGTHS:
+        return left.rows[name]
+    hint = did_you_mean(name, LENGTHS) or f"Known: {', '.join(LENGTHS)}; or name the file of `scores` that has it."
+    raise SpecError("D203", f'no column "{name}".', where=f"{rule.kind}.best", hint=hint)

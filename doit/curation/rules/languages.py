@@ -52,9 +52,7 @@ class LanguageMismatch(Measured):
         """See `Measured.measure`."""
         scripts = self.scripts
         return pl.struct(prompt=text_of("prompt"), answer=text_of("answer")).map_batches(
-            lambda both: languages_apart(
-                both.struct.field("prompt"), both.struct.field("answer"), scripts=scripts
-            ),
+            lambda both: languages_apart(both.struct.field("prompt"), both.struct.field("answer"), scripts=scripts),
             pl.String,
             is_elementwise=True,
         )

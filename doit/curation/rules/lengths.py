@@ -26,6 +26,16 @@ class AssistantChars(Bounds):
         return pl.col("messages").list.eval(length).list.sum()
 
 
+class Chars(Bounds):
+    """Unicode characters of all contents."""
+
+    kind: Literal["chars"] = "chars"
+
+    def measure(self) -> pl.Expr:
+        """See `Measured.measure`."""
+        return pl.col("messages").list.eval(pl.element().struct.field("content").str.len_chars()).list.sum()
+
+
 class Turns(Bounds):
     """Assistant turns."""
 
