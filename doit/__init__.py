@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from doit.errors import DataError, DoitError, MissingExtra, ShortStock, SpecError, StorageError
-from doit.verbs import build, convert, diff, init, inspect, plan, rebuild, verify, why
+from doit.training_verbs import chat, merge, train
+from doit.verbs import build, convert, curate, diff, init, inspect, plan, publish, rebuild, verify, why
 
 __version__ = "0.1.0"
 
@@ -16,12 +17,17 @@ __all__ = [
     "StorageError",
     "__version__",
     "build",
+    "chat",
     "convert",
+    "curate",
     "diff",
     "init",
     "inspect",
+    "merge",
     "plan",
+    "publish",
     "rebuild",
+    "train",
     "verify",
     "why",
 ]

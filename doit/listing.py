@@ -12,6 +12,7 @@ from doit import catalogue, yamlio
 from doit.curation.rules import RULES
 from doit.errors import SpecError, did_you_mean
 from doit.schemas.abilities import ABILITIES, OTHER, OTHER_NAME
+from doit.schemas.base import written_under
 from doit.schemas.crosswalk import crosswalk
 from doit.schemas.shapes import SHAPES
 from doit.trainers.spec import METHODS
@@ -72,9 +73,14 @@ def _mixtures() -> list[dict[str, Any]]:
 
 def _trainers() -> list[dict[str, Any]]:
     return [
-        {"name": name, "method": spec["method"]["kind"], "model": spec["model"]}
+        {"name": name, "method": spec["method"]["kind"], "model": _base(spec["model"])}
         for name, spec in _documents("trainers")
     ]
+
+
+def _base(model: str | dict[str, Any]) -> str:
+    """A model in a word: its name, or the architecture of a new one."""
+    return model if isinstance(model, str) else f"new {model['config']['model_type']}"
 
 
 def _abilities() -> list[dict[str, Any]]:
@@ -111,8 +117,9 @@ def _first_line(model: type[Any]) -> str:
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    said = written_under(model)
     described = {
-        name: {"default": _plain(field.get_default(call_default_factory=True)), "about": field.description or ""}
+        name: {"default": _plain(field.get_default(call_default_factory=True)), "about": said.get(name, "")}
         for name, field in model.model_fields.items()
         if name != "kind"
     }

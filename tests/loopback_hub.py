@@ -1,4 +1,4 @@
-"""A Hub on the loopback device: the part of the protocol that downloads use, in the standard library.
+"""A Hub on the loopback device: the part of the protocol that downloads and uploads use, in the standard library.
 
     with LoopbackHub() as hub:
         first = hub.commit("owner/name", {"data/a.jsonl": b"..."}, lfs={"data/a.jsonl"})
@@ -6,8 +6,8 @@
 
 A repository is a list of commits, each a whole tree, and names (branches, tags) that point to them. Files in `lfs` are
 answered as the Hub answers large files: the tree names their SHA-256, and `resolve` redirects to another host. Every
-request is kept in `hub.requests`; `hub.faults` makes the next ones fail. A new request of the protocol, such as an
-upload, is one more method of `_Handler` and one more line in `ROUTES`.
+request is kept in `hub.requests`; `hub.faults` makes the next ones fail. A new request of the protocol is one more
+method of `_Handler` and one more line in `ROUTES`; those that write are in `tests.loopback_uploads`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from tests.loopback_uploads import Uploads
 
 
 def blob_id(content: bytes) -> str:
@@ -42,6 +44,9 @@ class Repository:
     gated: bool = False
     token: str | None = None
     """A token without which the repository is not there."""
+    private: bool = False
+    messages: dict[str, str] = field(default_factory=dict)
+    """Commit -> the first line of its message, of those that were uploaded."""
     told: dict[str, bytes] = field(default_factory=dict)
     """Path -> the content by which trees and headers name it, where that is not the content which is sent."""
 
@@ -79,6 +84,20 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     """Answer with this body, status 200."""
+    skip: int = 0
+    """How many matching requests pass before the first that fails."""
+    drop: bool = False
+    """Close the connection without doing anything."""
+    late: bool = False
+    """Do what is asked, and only then answer with `status`, as a gateway does that lost the reply."""
+    twice: bool = False
+    """Do what is asked twice, as if the request had been sent again on the way; the second answer is sent."""
+    echo: bool = False
+    """Send the answer twice."""
+    delay: float = 0.0
+    """Wait so many seconds before answering."""
+    before: Callable[[], object] | None = None
+    """Done before the request is looked at: somebody else writes."""
 
 
 @dataclass
@@ -110,6 +129,10 @@ class LoopbackHub:
         self.url = f"http://127.0.0.1:{self.port}"
         self.elsewhere = f"http://localhost:{self.port}"
         """Where large files lie: for a client this is another host."""
+        self.verify_at = self.url
+        """Where an upload is verified."""
+        self.token: str | None = None
+        """The token that may write; None = anybody may."""
 
     def __enter__(self) -> LoopbackHub:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -139,22 +162,29 @@ class LoopbackHub:
         """The fault of this request, counted down."""
         for fault in self.faults:
             if fault.match in path and fault.method in (None, method) and fault.times:
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 fault.times -= 1
                 return fault
         return None
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Uploads, BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or every answer waits for a delayed acknowledgement
     ROUTES: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("GET", r"/api/(models|datasets|spaces)/([^/]+/[^/]+)(?:/revision/([^/]+))?", "info"),
         ("GET", r"/api/(models|datasets|spaces)/([^/]+/[^/]+)/refs", "refs"),
         ("GET", r"/api/(models|datasets|spaces)/([^/]+/[^/]+)/tree/([^/]+)(?:/(.+))?", "tree"),
         ("GET HEAD", r"/(?:(datasets|spaces)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", "resolve"),
         ("GET HEAD", r"/large/([0-9a-f]{64})", "large"),
+        *Uploads.UPLOADS,
     )
+    muted = False
+    """Whether answers are held back."""
 
     @property
     def hub(self) -> LoopbackHub:
@@ -163,20 +193,38 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         self.query = {key: values[-1] for key, values in parse_qs(url.query).items()}
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body = body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {key.lower(): value for key, value in self.headers.items()}
         self.hub.requests.append(Request(self.command, url.path, headers.get("host", ""), headers, body))
-        self.faulty = self.hub.fault(self.command, unquote(url.path))
-        if self.faulty is not None and (self.faulty.status or self.faulty.body is not None):
-            status = self.faulty.status or 200
-            self.answer(status, self.faulty.body or b"{}", **self.faulty.headers)
-            return
+        self.faulty = fault = self.hub.fault(self.command, unquote(url.path))
+        if fault is not None:
+            if fault.before is not None:
+                fault.before()
+            if fault.delay:
+                threading.Event().wait(fault.delay)
+            if fault.drop:
+                self.close_connection = True
+                return
+            if fault.late or fault.twice:
+                self.muted = True
+                self.route(url.path)
+                self.muted = False
+            if fault.status or fault.body is not None:
+                self.answer(fault.status or 200, fault.body or b"{}", **fault.headers)
+                return
+        self.route(url.path)
+
+    def route(self, path: str) -> None:
         for methods, pattern, name in self.ROUTES:
-            found = re.fullmatch(pattern, url.path)
+            found = re.fullmatch(pattern, path)
             if found and self.command in methods.split():
                 getattr(self, name)(*(part if part is None else unquote(part) for part in found.groups()))
                 return
         self.refuse(404, "")
+
+    def given(self) -> str:
+        """The token that came with the request."""
+        return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
@@ -185,7 +233,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send_info(self, repository: Repository, sha: str) -> None:
         files = [{"rfilename": path} for path in sorted(repository.commits[sha])]
-        self.json({"id": repository.id, "sha": sha, "private": False, "gated": False, "siblings": files, "tags": []})
+        self.json(
+            {
+                "id": repository.id,
+                "sha": sha,
+                "private": repository.private,
+                "gated": False,
+                "siblings": files,
+                "tags": [],
+            }
+        )
 
     def refs(self, kind: str, name: str) -> None:
         repository = self.admitted(kind, name)
@@ -270,7 +327,7 @@ class _Handler(BaseHTTPRequestHandler):
     def admitted(self, kind: str, name: str) -> Repository | None:
         """The repository, if it is there and the caller may see it; otherwise it has been refused."""
         repository = self.hub.repositories.get((kind, name))
-        given = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        given = self.given()
         if repository is None or (repository.token and not given):
             self.refuse(404 if given else 401, "RepoNotFound")
         elif repository.gated and "/resolve/" in self.path:
@@ -299,6 +356,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(status, json.dumps({"error": quote(code or "refused")}).encode(), **told, **headers)
 
     def answer(self, status: int, body: bytes, **headers: str) -> None:
+        if self.muted:
+            return
+        self._send(status, body, **headers)
+        if self.faulty is not None and self.faulty.echo:
+            self._send(status, body, **headers)
+
+    def _send(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)
         for key, value in {"Content-Length": str(len(body)), "Accept-Ranges": "bytes", **headers}.items():
             self.send_header(key, value)

@@ -16,7 +16,7 @@ from doit.mixtures.spec import MixtureSpec
 from doit.reading.records import read_records
 from doit.schemas.abilities import ABILITIES, OTHER
 from doit.schemas.card import DatasetCard
-from doit.trainers.spec import METHODS, TrainerSpec
+from doit.trainers.spec import METHODS, NewModel, TrainerSpec
 
 ROOT = Path(__file__).parent.parent
 MODELS: dict[Kind, type[BaseModel]] = {"schemas": DatasetCard, "mixtures": MixtureSpec, "trainers": TrainerSpec}
@@ -452,7 +452,8 @@ def readme_rows(kind: Kind) -> list[str]:
             cells = [", ".join(str(source.dataset) for source in spec.sources), sizes]
         else:
             trainer = TrainerSpec.model_validate(document(kind, name))
-            cells = [trainer.method.kind, f"`{trainer.model}`"]
+            new = isinstance(trainer.model, NewModel)
+            cells = [trainer.method.kind, f"new {trainer.model.config['model_type']}" if new else f"`{trainer.model}`"]
         rows.append(f"| `{name}` | " + " | ".join(cells) + " |")
     return rows
 

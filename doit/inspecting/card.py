@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from doit.errors import CODES
 from doit.inspecting.counts import UNTAGGED, count
 from doit.inspecting.visible import visible
 from doit.mixtures.manifest import InspectAnswer, Manifest
@@ -47,8 +48,10 @@ def card_markdown(manifest: Manifest, mixture: pl.DataFrame) -> str:
         f"{_holds(manifest)}",
         "Every row is a conversation in `messages` (`role`, `content`); `source`, `file` and `row` say where it is "
         "from, `language`, `ability` and `construction` what it is, and `license` how its source is licensed.",
-        f"## What is in it\n\n{_grid(answer)}",
+        f"## What is in it\n\n{grid(answer)}",
         f"## Sources\n\n{_sources(manifest, answer)}",
+        f"## What was left out\n\n{left_out(manifest)}",
+        f"## Contamination\n\n{contamination(manifest)}",
         f"## Load it\n\n{_loading()}",
         f"## Build it again\n\n{_rebuilding(manifest)}",
     ]
@@ -63,20 +66,25 @@ def plain(text: str) -> str:
 
 
 def _front(manifest: Manifest, answer: InspectAnswer) -> dict[str, Any]:
-    languages = dict.fromkeys(tag.split("-")[0].lower() for tag in answer.by["language"])
     front: dict[str, Any] = {"pretty_name": visible(manifest.name)}
     license_id = _license(manifest, answer)
     if license_id:
         front["license"] = license_id
-    if known := [tag for tag in languages if re.fullmatch("[a-z]{2,3}", tag) and tag not in {"und", "mul", "zxx"}]:
+    if known := language_codes(answer.by["language"]):
         front["language"] = known
-    front["size_categories"] = [_size(answer.records)]
+    front["size_categories"] = [size_category(answer.records)]
     front["task_categories"] = ["text-generation"]
     front["tags"] = ["instruction-tuning", "doit-mix"]
     held = [split for split in _SPLITS if split == "train" or _has(manifest, split)]
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in held]
     front["configs"] = [{"config_name": "default", "data_files": files}]
     return front
+
+
+def language_codes(tags: Iterable[str]) -> list[str]:
+    """The primary tags of BCP 47 tags, each once, in their order: what the Hub takes as languages."""
+    primary = dict.fromkeys(tag.split("-")[0].lower() for tag in tags)
+    return [tag for tag in primary if re.fullmatch("[a-z]{2,3}", tag) and tag not in {"und", "mul", "zxx"}]
 
 
 def _has(manifest: Manifest, split: str) -> bool:
@@ -93,7 +101,8 @@ def _license(manifest: Manifest, answer: InspectAnswer) -> str | None:
     return name if not others and name in _HUB_LICENSES.split() else "other"
 
 
-def _size(records: int) -> str:
+def size_category(records: int) -> str:
+    """The Hub's word for a number of rows, such as `1K<n<10K`."""
     for power, name in enumerate(_SIZES):
         if records < 1000 * 10**power:
             return f"{_SIZES[power - 1]}<n<{name}" if power else "n<1K"
@@ -107,7 +116,8 @@ def _holds(manifest: Manifest) -> str:
     return f"Short of what was asked: {short}." if short else "The data was less than the shares asked for."
 
 
-def _grid(answer: InspectAnswer) -> str:
+def grid(answer: InspectAnswer) -> str:
+    """The cross table of abilities and languages, as Markdown."""
     counts = {(each.ability or UNTAGGED, each.language): each.records for each in answer.cross}
     languages = list(answer.by["language"])
     rows = [
@@ -115,7 +125,7 @@ def _grid(answer: InspectAnswer) -> str:
         for ability, total in answer.by["ability"].items()
     ]
     rows.append(["all", *(f"{number:,}" for number in answer.by["language"].values()), f"{answer.records:,}"])
-    return _table(["ability", *map(plain, languages), "all"], rows)
+    return table(["ability", *map(plain, languages), "all"], rows)
 
 
 def _ability(name: str) -> str:
@@ -129,10 +139,55 @@ def _sources(manifest: Manifest, answer: InspectAnswer) -> str:
         share = f"{number / answer.records:.1%}"
         rows.append([plain(name), plain(manifest.licenses.get(name, UNKNOWN)), f"{number:,}", share])
     note = "Each row keeps the licence of its source; using the mixture means keeping to all of them."
-    return f"{_table(['source', 'licence', 'rows', 'share'], rows, text=2)}\n\n{note}"
+    return f"{table(['source', 'licence', 'rows', 'share'], rows, text=2)}\n\n{note}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: int = 1) -> str:
+def left_out(manifest: Manifest) -> str:
+    """What was read and is not in the mixture, and why: two tables that add up, as Markdown."""
+    dropped = {step.rule: step.dropped for step in manifest.funnel}
+    dropped |= {rule: number for rule, number in manifest.dropped.items() if rule not in dropped}
+    lines = [["rows read", f"{manifest.read:,}"]]
+    lines += [
+        [f"rejected, {plain(code)} {plain(CODES.get(code, ''))}".rstrip(), f"{n:,}"]
+        for code, n in manifest.rejected.items()
+    ]
+    lines += [[f"dropped by {plain(rule)}", f"{number:,}"] for rule, number in dropped.items()]
+    lines += [["left unused", f"{manifest.unused:,}"], ["records in the mixture", f"{manifest.drawn:,}"]]
+    sources = [
+        [
+            plain(name),
+            *(f"{number:,}" for number in (one.read, one.drawn, one.unused)),
+            f"{sum(one.dropped.values()):,}",
+            f"{sum(one.rejected.values()):,}",
+        ]
+        for name, one in manifest.sources.items()
+    ]
+    head = ["source", "read", "drawn", "unused", "dropped", "rejected"]
+    note = "Of every source, read = drawn + unused + dropped + rejected."
+    return f"{table(['step', 'rows'], lines)}\n\n{note}\n\n{table(head, sources)}"
+
+
+def contamination(manifest: Manifest) -> str:
+    """What was done against test items among the training rows, as Markdown."""
+    rules = [rule for rule in manifest.spec.get("curation") or () if rule.get("kind") == "contaminated"]
+    if not rules:
+        return "The rows were not compared with any benchmark."
+    asked = {rule.get("name") or "contaminated": rule for rule in rules}
+    lines = []
+    for one in manifest.contamination:
+        rule = asked.get(one.rule, {})
+        ngram = rule.get("ngram", "")
+        length = ", ".join(f"{n} {unit}" for unit, n in ngram.items()) if isinstance(ngram, dict) else str(ngram)
+        fate = "marked" if rule.get("action") == "mark" else "dropped"
+        found = f"{one.found:,} of {one.items:,}"
+        lines.append(
+            [plain(one.benchmark), plain(length), plain(str(rule.get("coverage", ""))), found, f"{one.records:,}", fate]
+        )
+    return table(["benchmark", "n-gram", "coverage", "items found", "records with one", "those are"], lines, text=2)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: int = 1) -> str:
+    """A table in Markdown; the first `text` columns are words, the others numbers. Cells are Markdown already."""
     rule = ["---" if at < text else "---:" for at in range(len(head))]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 

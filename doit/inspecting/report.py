@@ -54,6 +54,7 @@ def report_html(
         "lengths": ("Lengths", lengths_section(mixture) if mixture.height else _note("There are no rows.")),
         "funnel": ("Funnel", _funnel(manifest)),
         "sources": ("Sources", _sources(manifest, mixture)),
+        **({} if not manifest.contamination else {"contamination": ("Contamination", _contamination(manifest))}),
         **({} if near is None else {"near-duplicates": ("Near duplicates", near)}),
         "rejects": ("Rejects", _rejects(manifest, rejects)),
         **({} if samples is None else {"rows": ("Rows", samples_section(samples))}),
@@ -245,6 +246,26 @@ def _funnel(manifest: Manifest) -> Html:
         label = joined([escaped(name), element("span", reason, class_="sub") if reason else Html("")])
         rows.append([label, f"−{lost:,}" if lost else "", f"{now:,}", _percent(now, read), picture])
     return table(["step", "lost", "left", "of read", ""], rows)
+
+
+def _contamination(manifest: Manifest) -> Html:
+    rows = [
+        [
+            one.benchmark,
+            one.rule,
+            f"{one.items:,}",
+            f"{one.found:,}",
+            _percent(one.found, one.items),
+            f"{one.records:,}",
+        ]
+        for one in manifest.contamination
+    ]
+    note = (
+        "Items whose n-grams, as many as the rule asks for, are in a record; found/ has every item, record and stretch."
+    )
+    return joined(
+        [_note(note), table(["benchmark", "rule", "items", "found", "of them", "records with one"], rows, text=2)]
+    )
 
 
 def _sources(manifest: Manifest, mixture: pl.DataFrame) -> Html:

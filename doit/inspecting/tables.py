@@ -82,6 +82,9 @@ def build_table(answer: BuildAnswer) -> RenderableType:
         parts.append(funnel_table(answer.funnel, answer.read))
     if answer.dropped or answer.rejected:
         parts += [_heading("Dropped and rejected"), _losses(answer.dropped, answer.rejected)]
+    for one in answer.contamination:
+        told = f"{one.found:,} of {one.items:,} items of {visible(one.benchmark)} are in {one.records:,} records"
+        parts.append(_note(f"{one.rule}: {told}"))
     parts += [_heading("Cells"), _cells(answer.cells)]
     parts += [_note(f"! {visible(warning, 2000)}") for warning in answer.warnings]
     parts.append(_note(f"digest {visible(answer.digest)}\nreport {visible(answer.report, 2000)}"))

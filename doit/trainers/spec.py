@@ -195,13 +195,15 @@ class Optimizer(Frozen):
     lr: Above0 = 2e-4
     """Highest learning rate."""
     final_lr: AtLeast0 = 0.0
-    """Learning rate at the last step, where the schedule falls."""
+    """Learning rate that a falling schedule has come to when the last step is done."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: AtLeast0 = 0.03
     """Under 1: the part of all steps in which the rate rises to `lr`. From 1 on: a number of steps."""
     weight_decay: AtLeast0 = 0.0
     betas: tuple[Share, Share] = (0.9, 0.999)
     """Decay of the first and of the second moment."""
+    clip: AtLeast0 = 1.0
+    """Largest norm of all gradients together; 0 sets no limit."""
 
     @model_validator(mode="after")
     def _course(self) -> Optimizer:
@@ -212,23 +214,45 @@ class Optimizer(Frozen):
         return self
 
 
+class NewModel(Frozen):
+    """A model made from its configuration alone, with weights drawn by the seed."""
+
+    config: dict[str, Any]
+    """The keys of a transformers configuration; `model_type` names the architecture, such as `llama`."""
+
+    @model_validator(mode="after")
+    def _typed(self) -> NewModel:
+        if not isinstance(self.config.get("model_type"), str):
+            raise SpecError("D204", "`config` needs `model_type`.", hint="Such as `model_type: llama`.")
+        return self
+
+
+class FittedTokenizer(Frozen):
+    """A byte-level tokenizer that is fitted on the mixture's training texts."""
+
+    fit: Annotated[int, Field(ge=300, le=200_000)]
+    """Size of its vocabulary; 256 of it are the bytes, so that every text can be written."""
+
+
 class TrainerSpec(Frozen):
     """One way to tune a model. `doit list trainers` shows those that are shipped."""
 
     name: Name
     about: str | None = None
     """A sentence for the reader."""
-    model: str = Field(min_length=1)
-    """Folder of a model, or its id on the Hugging Face Hub."""
+    model: Annotated[str, StringConstraints(min_length=1)] | NewModel
+    """Folder of a model, or its id on the Hugging Face Hub; or `{config: {…}}`, which makes a new one."""
     revision: str | None = None
     """Commit of the model's repository on the Hub."""
-    tokenizer: str | None = None
-    """Folder or Hub id of the tokenizer; the model's own if not given."""
+    tokenizer: str | FittedTokenizer | None = None
+    """Folder or Hub id of the tokenizer; the model's own if not given; `{fit: 4000}` fits one on the mixture."""
     method: AnyMethod
     template: Literal["model", "alpaca", "belle", "doit", "chatml"] = "model"
     """How a conversation becomes text: the model's own chat template, or one of the papers'."""
     supervise: Literal["all_turns", "last_turn"] = "all_turns"
     """Which of the assistant's turns are learned."""
+    reasoning: Literal["keep", "mask", "drop"] = "keep"
+    """Reasoning before an answer: learned with it, seen but not learned, or left out."""
     max_tokens: Positive = 2048
     """Longest training row."""
     over_length: Literal["drop", "cut_turns", "truncate", "split"] = "drop"
@@ -249,6 +273,10 @@ class TrainerSpec(Frozen):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     evaluate_every: Positive | None = None
     """Steps between two evaluations; none before the end if not given."""
+    save_every: Positive | None = None
+    """Steps between two checkpoints; one after every epoch if not given."""
+    recompute: bool = False
+    """Compute activations again on the way back instead of keeping them: slower, in much less memory."""
     seed: int = 0
 
     @model_validator(mode="before")
@@ -271,6 +299,12 @@ class TrainerSpec(Frozen):
         if self.batch_records is not None and self.batch_records % self.accumulate:
             what = f"batch_records {self.batch_records} cannot be computed in {self.accumulate} equal parts."
             raise SpecError("D207", what, hint="Make `accumulate` a divisor of `batch_records`.")
+        if isinstance(self.model, NewModel) and (self.tokenizer is None or self.revision is not None):
+            what = (
+                "a new model has no tokenizer of its own." if self.tokenizer is None else "a new model has no revision."
+            )
+            hint = "Write `tokenizer: {fit: 4000}`, or name one." if self.tokenizer is None else "Leave it out."
+            raise SpecError("D207", what, hint=hint)
         return self
 
 

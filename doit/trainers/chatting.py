@@ -1,0 +1,119 @@
+"""`doit chat`: a quick look at what a run answers, its prompt rendered as in training up to where the answer begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from doit.errors import SpecError
+from doit.schemas.base import Frozen
+from doit.trainers.encoding import ControlTokens, Encoder
+from doit.trainers.models import pad_id, quiet
+from doit.trainers.rendering import CannotRender, Message, prompt_of, renderer_of
+from doit.trainers.runs import OpenRun, open_run
+from doit.trainers.templates import TEMPLATES, end_token
+
+
+class ChatAnswer(Frozen):
+    """What `doit chat --prompt` answers."""
+
+    prompt: str
+    answer: str
+    tokens: int
+    """Tokens of the answer, its end token included."""
+    ended: bool
+    """Whether the model ended it, and not the limit."""
+
+
+class Chat:
+    """A conversation with what a run trained.
+
+    Args:
+        opened: the run.
+        system: text of a system turn; None = there is none.
+        tokens: at most so many in an answer.
+        temperature: 0 takes the likeliest token; above it draws, the more evenly the higher.
+        seed: of the draws.
+    """
+
+    def __init__(
+        self, opened: OpenRun, *, system: str | None = None, tokens: int = 256, temperature: float = 0.0, seed: int = 0
+    ) -> None:
+        self._opened, self._limit, self._temperature, self._seed = opened, tokens, temperature, seed
+        control = ControlTokens(opened.tokenizer)
+        self._renderer = renderer_of(opened.tokenizer, opened.spec, control)
+        self._encoder = Encoder(opened.tokenizer, control, bos=self._renderer.bos)
+        self._messages = [Message("system", system)] if system else []
+
+    def ask(self, text: str) -> ChatAnswer:
+        """Answer one message; it and the answer stay part of the conversation.
+
+        Raises:
+            SpecError: D602 the template cannot write this conversation.
+        """
+        messages = [*self._messages, Message("user", text)]
+        try:
+            prompt = self._encoder.prompt(prompt_of(self._renderer, messages))
+        except CannotRender as error:
+            raise SpecError("D602", f"{error}.", where=self._opened.spec.template) from None
+        new, ended = self._generate(prompt)
+        shown = new[:-1] if ended else new
+        answer = str(self._opened.tokenizer.decode(shown, skip_special_tokens=False)).strip()
+        self._messages = [*messages, Message("assistant", answer)]
+        return ChatAnswer(prompt=text, answer=answer, tokens=len(new), ended=ended)
+
+    def _generate(self, prompt: Sequence[int]) -> tuple[list[int], bool]:
+        """New token ids, and whether an end token is the last of them."""
+        import torch
+
+        tokenizer, model = self._opened.tokenizer, self._opened.model
+        ends = self._ends()
+        device = next(model.parameters()).device
+        given = torch.tensor([list(prompt)], device=device)
+        how: dict[str, Any] = {"do_sample": self._temperature > 0}
+        if self._temperature > 0:
+            how["temperature"] = self._temperature
+        torch.manual_seed(self._seed)
+        with torch.no_grad(), quiet():
+            out = model.generate(
+                input_ids=given,
+                attention_mask=torch.ones_like(given),
+                max_new_tokens=self._limit,
+                eos_token_id=ends,
+                pad_token_id=pad_id(tokenizer),
+                **how,
+            )
+        new = [int(one) for one in out[0].tolist()]
+        new = new[len(prompt) :] if new[: len(prompt)] == list(prompt) else new
+        return new, bool(new) and new[-1] in ends
+
+    def _ends(self) -> list[int]:
+        """Tokens that end an answer: the template's, and the tokenizer's own."""
+        tokenizer, spec = self._opened.tokenizer, self._opened.spec
+        found = {tokenizer.eos_token_id}
+        if spec.template in TEMPLATES:
+            found.add(tokenizer.convert_tokens_to_ids(end_token(tokenizer, TEMPLATES[spec.template])))
+        return sorted(one for one in found if one is not None)
+
+
+def chat(
+    folder: Path, prompts: Iterable[str], *, told: Callable[[ChatAnswer], None] = lambda answer: None, **how: Any
+) -> list[ChatAnswer]:
+    """Answer messages one after another, as one conversation.
+
+    Args:
+        folder: of a finished run.
+        prompts: the messages.
+        told: called with each answer as it comes.
+        **how: see `Chat`.
+
+    Raises:
+        SpecError: there is no finished run, or its template cannot write the conversation.
+    """
+    conversation = Chat(open_run(folder), **how)
+    answers = []
+    for text in prompts:
+        answers.append(conversation.ask(text))
+        told(answers[-1])
+    return answers

@@ -1,0 +1,90 @@
+"""`doit train`, `merge` and `chat` from the command line, tried right and tried wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import toys
+
+from doit import yamlio
+from doit.cli import main
+
+pytestmark = pytest.mark.usefixtures("_plain")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    path = tmp_path / "tiny.yaml"
+    written = toys.trainer(steps=4).model_dump(mode="json", exclude_defaults=True)
+    written["method"] = {"kind": "lora", "rank": 4}
+    path.write_text(yamlio.dump(written), encoding="utf-8")
+    return str(path)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> tuple[str, str]:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert (end.value.code or 0) == status
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def test_train_merge_and_chat(spec: str, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "run")
+
+    answer = json.loads(run(capsys, "train", spec, "--mixture", str(toy), "--out", out, "--json")[0])
+    again, told = run(capsys, "train", spec, "--mixture", str(toy), "--out", out, "--resume")
+    merged = json.loads(run(capsys, "merge", out, str(tmp_path / "merged"), "--json")[0])
+    said = json.loads(run(capsys, "chat", out, "--prompt", "你好", "--tokens", "3", "--json")[0])
+
+    assert (answer["steps"], answer["method"], answer["packed"]) == (4, "lora", True)
+    assert again == ""
+    assert "nothing is left to do" in told
+    assert merged["parameters"] == answer["total"] - answer["trainable"]
+    assert [one["prompt"] for one in said] == ["你好"]
+
+
+def test_a_dry_run_prints_its_five_counts(spec: str, toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = json.loads(run(capsys, "train", spec, "--dry-run", "--json")[0])
+    counted = json.loads(run(capsys, "train", spec, "--dry-run", "--mixture", str(toy), "--json")[0])
+
+    assert list(alone) == list(counted) == ["trainable", "total", "rows", "tokens", "steps"]
+    assert (alone["rows"], alone["tokens"], alone["steps"]) == (None, None, None)
+    assert (counted["rows"], counted["steps"]) == (72, 4)
+
+
+def test_show_prints_rows_of_every_cell_with_what_is_learned(
+    spec: str, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = run(capsys, "train", spec, "--mixture", str(toy), "--show", "2")
+
+    assert "en × code" in out
+    assert "zh-Hans × math" in out
+    assert "⟦Sure: " in out
+    assert "⟦好的：" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train", "tiny-cpi", "--dry-run"), 'D203 no trainer "tiny-cpi". Did you mean "tiny-cpu"?'),
+        (("train", "tiny-cpu"), "D204 --mixture is not given"),
+        (("train", "tiny-cpu", "--mixture", "."), "D204 --out is not given"),
+        (("train", "tiny-cpu", "--dry-run", "--mixture", "no/such"), "D206"),
+        (("train", "tiny-cpu", "--dry-run", "--set", "method={kind: lora, rank: 0}"), "method.rank: must be 1 or more"),
+        (("train", "tiny-cpu", "--dry-run", "--set", "tokenizer=null"), "D207"),
+        (("train", "tiny-cpu", "--show", "-1"), "D204 --show is -1"),
+        (("merge", "no/such", "out"), "D206 no/such: no run here"),
+        (("chat", "no/such", "--prompt", "?"), "D206 no/such: no run here"),
+    ],
+)
+def test_a_wrong_call_is_one_coded_line(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = run(capsys, *arguments, status=2)
+
+    assert out == ""
+    assert said in err
+    assert len(err.strip().splitlines()) <= 3
