@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from doit.curation.prose import prose
 from doit.errors import MissingExtra
+
+LangId = Literal["fast", "langdetect"]
+"""How languages are told: by script and function words alone, or with this second opinion."""
 
 SEED = 0
 WORDS = r"\p{L}{2}"

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 
+from doit.curation.detecting import LangId
 from doit.curation.keys import hexadecimal
 from doit.curation.rules.base import Benchmark, Comparing, Left, Measured, Rewriting, Rule, Verdicts, text_of
 from doit.curation.rules.contamination import Contaminated, contamination_report
@@ -45,6 +46,7 @@ class Means:
     tokenizer: str | None = None
     """The spec's own."""
     benchmarks: Mapping[str, Benchmark] = field(default_factory=dict)
+    langid: LangId = "fast"
     workers: int | None = None
     engine: str = "local"
 
@@ -161,7 +163,9 @@ class _Course:
     def _rewrite(self, rule: Rewriting | Tokens, tokenizer: Path | None) -> None:
         """Read the slim table anew from the pool that a rule makes; records keep their fate, pieces their whole's."""
         workers, engine = self.means.workers, self.means.engine
-        parts, origins = rewritten(self.parts, rule, tokenizer=tokenizer, workers=workers, engine=engine)
+        parts, origins = rewritten(
+            self.parts, rule, tokenizer=tokenizer, langid=self.means.langid, workers=workers, engine=engine
+        )
         starts = [0]
         for part in self.parts:
             starts.append(starts[-1] + part.entry.records)

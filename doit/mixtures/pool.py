@@ -31,6 +31,7 @@ import pyarrow.compute as pc
 
 import doit
 from doit import jobs, storage
+from doit.curation.detecting import LangId, second_opinion
 from doit.curation.language import languages
 from doit.mixtures.loading import SourceFiles
 from doit.mixtures.manifest import InputFile
@@ -75,6 +76,8 @@ class Task:
     """The cache."""
     code: str
     """Digest of the code that reads."""
+    langid: LangId = "fast"
+    """How languages are told."""
     span: tuple[int, int] | None = None
     """Offsets of a stretch of whole lines; None = the whole file."""
     digest: str = ""
@@ -139,11 +142,14 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def build_pool(sources: Sequence[SourceFiles], *, workers: int | None = None, engine: str = "local") -> Pool:
+def build_pool(
+    sources: Sequence[SourceFiles], *, langid: LangId = "fast", workers: int | None = None, engine: str = "local"
+) -> Pool:
     """Normalise every file of every source, or find it in the cache.
 
     Args:
         sources: cards and files.
+        langid: how languages are told.
         workers: processes; None = as many as help.
         engine: local or ray.
     """
@@ -152,7 +158,7 @@ def build_pool(sources: Sequence[SourceFiles], *, workers: int | None = None, en
         key=lambda item: (item[0].name, item[1]),
     )
     folder, code = cache_folder(), code_digest()
-    tasks = [[Task(path, card, folder, code, span) for span in _spans(path, card)] for card, _, path in placed]
+    tasks = [[Task(path, card, folder, code, langid, span) for span in _spans(path, card)] for card, _, path in placed]
     # Hashing leaves the interpreter alone, so threads share the processors.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         notes = [Note(path, folder.parent / "files") for _, _, path in placed]
@@ -243,7 +249,7 @@ def _key(task: Task, digest: str) -> str:
     stem = task.path.stem if task.card.ability is not None and task.card.ability.file_stem else ""
     suffix = "".join(task.path.suffixes[-2:]).lower()
     begins = None if task.span is None else task.span[0] == 0
-    payload = orjson.dumps([LAYOUT, digest, card, stem, suffix, begins, task.code])
+    payload = orjson.dumps([LAYOUT, digest, card, stem, suffix, begins, task.langid, task.code])
     return hashlib.sha256(payload).hexdigest()[:40]
 
 
@@ -275,10 +281,10 @@ def _make(task: Task, folder: Path) -> Entry:
             records += batch.records.num_rows
             held.append(batch.records)
             if sum(t.num_rows for t in held) >= TAGGED_ROWS or sum(t.nbytes for t in held) >= TAGGED_BYTES:
-                writer.write_table(with_language(pa.concat_tables(held)))
+                writer.write_table(with_language(pa.concat_tables(held), task.langid))
                 held = []
         if held:
-            writer.write_table(with_language(pa.concat_tables(held)))
+            writer.write_table(with_language(pa.concat_tables(held), task.langid))
     _write(folder / names[1], rejects_table(rejects, "", ""))
     numbers = pl.DataFrame(left_out, schema=pl.Schema(LEFT_OUT), orient="row")
     _write(folder / names[2], numbers.to_arrow().cast(LEFT_OUT))
@@ -302,7 +308,7 @@ def _write(path: Path, table: pa.Table) -> None:
         writer.write_table(table)
 
 
-def with_language(table: pa.Table) -> pa.Table:
+def with_language(table: pa.Table, langid: LangId = "fast") -> pa.Table:
     """Add the column `language`, of the user's and assistant's texts together."""
     messages = pl.Series("messages", table["messages"])
     turns = messages.explode().struct.unnest()
@@ -320,6 +326,8 @@ def with_language(table: pa.Table) -> pa.Table:
         )
         texts, first = frame["all"], frame["first"]
     found = languages(texts, first)
+    if langid == "langdetect":
+        found = second_opinion(found, texts)
     return table.append_column(POOLED.field("language"), found.to_arrow().cast(pa.string()))
 
 

@@ -13,6 +13,7 @@ import orjson
 import polars as pl
 
 from doit import jobs, storage
+from doit.curation.detecting import LangId
 from doit.curation.rules.base import Rewriting
 from doit.curation.rules.lengths import Tokens
 from doit.mixtures.measuring import WORTH_A_PROCESS, curation_code
@@ -32,11 +33,14 @@ class _Task:
     entry: Entry
     rule: Rewriting | Tokens
     tokenizer: Path | None
+    langid: LangId
 
     @property
     def folder(self) -> Path:
         """Where the new entry lies: beside the old one."""
-        asked = orjson.dumps([self.entry.folder.name, self.rule.model_dump(mode="json")], option=orjson.OPT_SORT_KEYS)
+        asked = orjson.dumps(
+            [self.entry.folder.name, self.rule.model_dump(mode="json"), self.langid], option=orjson.OPT_SORT_KEYS
+        )
         told = b"" if self.tokenizer is None else self.tokenizer.read_bytes()
         name = hashlib.sha256(curation_code() + asked + hashlib.sha256(told).digest()).hexdigest()[:40]
         return self.entry.folder.parent / name
@@ -47,6 +51,7 @@ def rewritten(
     rule: Rewriting | Tokens,
     *,
     tokenizer: Path | None = None,
+    langid: LangId = "fast",
     workers: int | None,
     engine: str,
 ) -> tuple[list[PoolPart], list[pl.Series]]:
@@ -56,13 +61,14 @@ def rewritten(
         pool: the entries.
         rule: what changes them: `Tokens` makes several records of one that is too long.
         tokenizer: the file of the tokenizer that `Tokens` counts with.
+        langid: how languages are told, of the new texts too.
         workers: processes; None = as many as help.
         engine: local or ray.
 
     Returns:
         The new entries in their old places, and for every record of each the position of the record that it was.
     """
-    tasks = [_Task(part.entry, rule, tokenizer) for part in pool]
+    tasks = [_Task(part.entry, rule, tokenizer, langid) for part in pool]
     wanted = sum(part.entry.records for part in pool)
     count = min(os.cpu_count() or 1, 1 + wanted // WORTH_A_PROCESS) if workers is None else workers
     with Progress(f"rewriting: {rule.title}", total=wanted, unit="records") as progress:
@@ -85,7 +91,7 @@ def _rewrite(task: _Task) -> Entry:
         kept, new = split_long(records, task.rule, load_tokenizer(str(task.tokenizer), Path()), task.entry.folder)
     else:
         kept, new = _changed(records, task.rule)
-    told = with_language(new.select("messages").to_arrow())["language"]
+    told = with_language(new.select("messages").to_arrow(), task.langid)["language"]
     made = pl.concat([kept, new.with_columns(language=pl.Series(told))]).sort("origin", "part", maintain_order=True)
     if isinstance(task.rule, Tokens):
         made = made.with_columns(part=pl.int_range(pl.len()).over("row").cast(pl.Int32))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
+from doit.curation.detecting import LangId
 from doit.curation.rules import AnyRule
 from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean
@@ -117,8 +118,9 @@ class MixtureSpec(Frozen):
     """A `tokenizer.json` or a folder with one, relative to the spec; fills the column `tokens`."""
     count: Literal["all", "supervised"] = "all"
     """Which tokens count where the unit is tokens: of all contents, or of the assistant's."""
-    langid: Literal["fast"] = "fast"
-    """How the language is told: by script, then function words of the common Latin-script languages."""
+    langid: LangId = "fast"
+    """How the language is told: by script, then function words of the common Latin-script languages; under `langdetect`
+    that library has a second look at the undecided."""
     sources: tuple[MixSource, ...] = Field(min_length=1)
     curation: tuple[AnyRule, ...] = ()
     """Rules in the order in which they are applied; identical conversations are one record before any of them."""

@@ -45,7 +45,7 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
     Raises:
         DataError: under `strict`, for the first reject, unknown label or differing count.
     """
-    pool = build_pool(resolved.sources, workers=workers, engine=engine)
+    pool = build_pool(resolved.sources, langid=resolved.spec.langid, workers=workers, engine=engine)
     warnings = _noticed(pool, resolved)
     if strict:
         _refuse_rejects(pool.parts)
@@ -77,7 +77,7 @@ def _curated(pool: Pool, resolved: Resolved, workers: int | None, engine: str) -
         tokenizer = None if spec.tokenizer is None else load_tokenizer(spec.tokenizer, resolved.folder)
         table = partial(_table, resolved=resolved, tokenizer=tokenizer)
         benchmarks = {one.card.name: _benchmark(one, workers, engine) for one in resolved.benchmarks}
-        means = Means(table, resolved.folder, spec.tokenizer, benchmarks, workers, engine)
+        means = Means(table, resolved.folder, spec.tokenizer, benchmarks, spec.langid, workers, engine)
         curated = curate(pool.parts, spec.curation, means)
     except DoitError as error:
         raise error.within(resolved.where) from None
