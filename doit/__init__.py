@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from doit.errors import DataError, DoitError, MissingExtra, ShortStock, SpecError, StorageError
-from doit.training_verbs import chat, merge, train
-from doit.verbs import build, convert, curate, diff, init, inspect, plan, publish, rebuild, verify, why
+from doit.verbs import (
+    build,
+    chat,
+    convert,
+    curate,
+    diff,
+    init,
+    inspect,
+    merge,
+    plan,
+    publish,
+    rebuild,
+    train,
+    verify,
+    why,
+)
 
 __version__ = "0.1.0"
 

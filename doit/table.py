@@ -48,6 +48,7 @@ LEDGER = pa.schema(
         pa.field("rank", pa.int64()),
         pa.field("epoch", pa.int32()),
         pa.field("split", pa.string()),
+        pa.field("rewritten", pa.string()),
     ]
 )
 """One line per record read. `fate` is drawn, unused, dropped or rejected; `rule` names the rule or the reject's code;

@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (5, ("inspecting",)),
     (6, ("trainers", "evaluation")),
     (7, ("hub", "studies")),
-    (8, ("cli", "__init__", "__main__", "json_schemas", "listing", "verbs", "training_commands", "training_verbs")),
+    (8, ("cli", "__init__", "__main__", "json_schemas", "listing", "verbs")),
 )
 FLOOR = {room: floor for floor, rooms in FLOORS for room in rooms}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
+
 import polars as pl
 
 from doit.inspecting.markup import Html, element, joined, table
@@ -9,6 +12,31 @@ from doit.inspecting.markup import Html, element, joined, table
 MOST = 20
 _VALUE = r"^(\d(?:\.\d+)?) ([0-9a-f]{32})$"
 """What the ledger says of a near duplicate: its similarity, and its survivor."""
+
+
+_TEXT = dict.fromkeys(("id", "source", "file", "rule", "value"), pl.String)
+COLUMNS = {**_TEXT, "row": pl.Int64}
+"""The columns of a ledger that clusters are made of."""
+
+
+def concerned(ledger: Path, rules: Collection[str]) -> pl.DataFrame:
+    """The lines of a ledger that clusters are made of: near duplicates and their survivors.
+
+    Args:
+        ledger: the file, which may have many millions of lines; the others are not kept.
+        rules: those that dropped a record; where there is none, no line is read.
+
+    Returns:
+        `COLUMNS`.
+    """
+    if not rules:
+        return pl.DataFrame(schema=COLUMNS)
+    lines = pl.scan_parquet(ledger, glob=False).select(*COLUMNS)
+    near = pl.col("value").str.contains(_VALUE).fill_null(value=False)
+    survivors = lines.filter(near).select(pl.col("value").str.slice(-32).unique()).collect(engine="streaming")
+    if survivors.is_empty():
+        return pl.DataFrame(schema=COLUMNS)
+    return lines.filter(near | pl.col("id").is_in(survivors["value"].implode())).collect(engine="streaming")
 
 
 def clusters(ledger: pl.DataFrame) -> pl.DataFrame:

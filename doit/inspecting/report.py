@@ -237,7 +237,7 @@ def _funnel(manifest: Manifest) -> Html:
             steps.append((rule, "left out by the card", dropped, left))
     for step in manifest.funnel:
         left = step.left
-        steps.append((step.rule, "", step.dropped, left))
+        steps.append((step.rule, f"{step.rewritten:,} rewritten" if step.rewritten else "", step.dropped, left))
     steps.append(("unused", "more than the plan takes", manifest.unused, left - manifest.unused))
     steps.append(("drawn", "in the mixture, splits included", 0, manifest.drawn))
     rows = []

@@ -142,7 +142,7 @@ def verify_table(answer: VerifyAnswer) -> RenderableType:
 
 
 def funnel_table(steps: Sequence[FunnelStep], read: int) -> RenderableType:
-    """From the records read to those that curation left, a line per rule."""
+    """From the rows read, by those that made no record or that a card left out, to what each rule left."""
     table = _table()
     _add(table, "step")
     _add(table, "dropped", number=True)
@@ -150,9 +150,16 @@ def funnel_table(steps: Sequence[FunnelStep], read: int) -> RenderableType:
     _add(table, "of read", number=True)
     _add(table, "")
     table.add_row(Text("read"), "", _count(read), _percent(read, read), _Bar(read, read))
+    records = steps[0].left + steps[0].dropped if steps else read
+    if records < read:
+        bar = _Bar(records, read)
+        table.add_row(Text("no records"), _count(read - records), _count(records), _percent(records, read), bar)
     for step in steps:
         left = step.left
-        table.add_row(_name(step.rule), _count(step.dropped), _count(left), _percent(left, read), _Bar(left, read))
+        name = _name(step.rule)
+        if step.rewritten:
+            name.append(f" ({step.rewritten:,} rewritten)", "dim")
+        table.add_row(name, _count(step.dropped), _count(left), _percent(left, read), _Bar(left, read))
     return Group(_heading("Funnel"), table)
 
 

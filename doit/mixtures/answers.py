@@ -52,6 +52,10 @@ class WhyLine(Frozen):
     """What the rule measured; of a duplicate, its survivor."""
     asks: dict[str, Any] | None = None
     """The rule's fields as the spec gives them."""
+    rewritten: tuple[str, ...] = ()
+    """The rules that changed its text, in their order."""
+    holds: tuple[str, ...] = ()
+    """Items of benchmarks that it holds, as `benchmark file:row coverage`."""
     survivor: Place | None = None
     """Of a duplicate: the record that was kept instead."""
     cell: str | None = None

@@ -18,19 +18,21 @@ from doit import storage
 from doit.curation.keys import hexadecimal
 from doit.errors import DoitError, ShortStock
 from doit.mixtures import cells as cellular
+from doit.mixtures.curating import Curated
 from doit.mixtures.digest import ContentDigest
 from doit.mixtures.draw import draw, ordered
+from doit.mixtures.evidence import FOLDER, evidence_names
 from doit.mixtures.ledger import FATES, as_arrow, count, ledger, total
 from doit.mixtures.loading import Resolved
 from doit.mixtures.manifest import BuildAnswer, BuiltFile, Cell, Manifest, Margin, PlanAnswer, spelled_out
 from doit.mixtures.plan import Plan, Request, plan
 from doit.mixtures.pool import all_left_out, all_rejects
+from doit.mixtures.rule_files import rule_files
 from doit.mixtures.spec import AXES
 from doit.mixtures.splitting import SPLITS
 from doit.mixtures.stocking import Stocked, lost, stocked
 from doit.mixtures.suggesting import suggest
 from doit.mixtures.writing import write_split
-from doit.reading.sniffing import safe_name
 
 Pages = Callable[[Manifest, pl.DataFrame, pl.DataFrame, Path], Mapping[str, str]]
 """(manifest, training rows without text, rejects, folder) -> file name -> text: the report and the dataset card."""
@@ -212,7 +214,7 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
         # The ledger has every record and the texts are few: the one is written while the others are fetched.
         ledgered = beside.submit(lambda: _write_table(folder / "ledger.parquet", as_arrow(lines)))
         _write_table(folder / "rejects.parquet", rejects)
-        evidence = _write_evidence(folder / "found", found.curated.details)
+        evidence = _write_evidence(folder / FOLDER, found.curated)
         digest, train = ContentDigest(), _in_order(slim, "train", spec.seed)
         data = write_split("train", train, found.pool.parts, _made(folder / "data"), digest)
         for name in SPLITS:
@@ -241,6 +243,7 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
         funnel=found.curated.funnel,
         contamination=found.curated.contamination,
         inputs=found.pool.inputs,
+        rule_files=rule_files(resolved),
         warnings=found.warnings,
         tokenizer=found.tokenizer,
         versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
@@ -290,9 +293,11 @@ def _write_table(path: Path, table: pa.Table) -> None:
         writer.write_table(table)
 
 
-def _write_evidence(folder: Path, details: Mapping[str, pl.DataFrame]) -> list[Path]:
+def _write_evidence(folder: Path, curated: Curated) -> list[Path]:
     """What rules found, for people: `found/<rule>.parquet`. Like the ledger it stays at home."""
-    paths = [_made(folder) / f"{safe_name(rule)}.parquet" for rule in details] if details else []
+    details = curated.details
+    names = evidence_names([step.rule for step in curated.funnel])
+    paths = [_made(folder) / names[rule] for rule in details]
     for path, table in zip(paths, details.values(), strict=True):
         plain = {name: pa.string() for name, kind in table.schema.items() if kind == pl.String}
         arrow = table.to_arrow()

@@ -19,7 +19,7 @@ from doit.curation.detecting import LangId
 from doit.curation.keys import hexadecimal
 from doit.curation.rules.base import Benchmark, Comparing, Left, Measured, Rewriting, Rule, Verdicts, text_of
 from doit.curation.rules.contamination import Contaminated, contamination_report
-from doit.curation.rules.duplicates import ExactDuplicates
+from doit.curation.rules.duplicates import applied
 from doit.curation.rules.lengths import Tokens
 from doit.mixtures.identical import EXACT, copies
 from doit.mixtures.manifest import Contamination, FunnelStep
@@ -58,7 +58,8 @@ class Curated:
     parts: tuple[PoolPart, ...]
     """The entries that `number` points to: those of the last rule that rewrote texts."""
     slim: pl.DataFrame
-    """The slim table with `rule` (null = stays), `value`, and `marks`, tags to be added."""
+    """The slim table with `rule` (null = stays), `value`, `marks`, tags to be added, and `rewritten`, the rules that
+    changed the text."""
     funnel: tuple[FunnelStep, ...]
     details: Mapping[str, pl.DataFrame]
     """Rule -> what it found, for people: pairs of near duplicates, items of benchmarks."""
@@ -96,20 +97,14 @@ def curate(parts: Sequence[PoolPart], rules: Sequence[Rule], means: Means) -> Cu
     """
     course = _Course(tuple(parts), means)
     course.drop_copies()
-    applied = [rule for at, rule in enumerate(rules) if not _said_already(rule, rules[:at])]
-    for together, group in groupby(applied, key=_only_measured):
+    in_course = applied(rules)
+    for together, group in groupby(in_course, key=_only_measured):
         if together:
             course.measure([rule for rule in group if isinstance(rule, Measured)])
             continue
         for rule in group:
             course.apply(rule)
-    return course.finished([EXACT, *(rule.title for rule in applied)])
-
-
-def _said_already(rule: Rule, before: Sequence[Rule]) -> bool:
-    """Whether a rule asks for what every build does first, and no text has changed since."""
-    changed = any(isinstance(one, Rewriting) and one.rewrites for one in before)
-    return isinstance(rule, ExactDuplicates) and rule.repeats_the_first and not changed
+    return course.finished([EXACT, *(rule.title for rule in in_course)])
 
 
 def _only_measured(rule: Rule) -> bool:
@@ -124,9 +119,11 @@ class _Course:
         self.parts, self.means = parts, means
         self.details: dict[str, pl.DataFrame] = {}
         self.contamination: list[Contamination] = []
+        self.rewritten: dict[str, int] = {}
         nothing = pl.lit(None, pl.String)
         marks = pl.lit(None, pl.List(pl.String))
-        self.slim = means.table(parts).with_columns(rule=nothing, value=nothing, marks=marks)
+        self.changed = pl.Series("changed", dtype=pl.Boolean)
+        self.slim = means.table(parts).with_columns(rule=nothing, value=nothing, marks=marks, rewritten=nothing)
 
     def apply(self, rule: Rule) -> None:
         """One rule that is not measured with its neighbours."""
@@ -134,6 +131,7 @@ class _Course:
             self._limit_tokens(rule)
         elif isinstance(rule, Rewriting):
             self._rewrite(rule, None)
+            self._count_rewritten(rule.title)
         elif isinstance(rule, Comparing):
             self._compare(rule)
         else:
@@ -159,20 +157,29 @@ class _Course:
             self.drop_copies()
         size = count_tokens(self.parts, tokenizer)["tokens"]
         self._drop(rule.title, size > rule.at_most, size)
+        if rule.over == "split":
+            self._count_rewritten(rule.title)
 
     def _rewrite(self, rule: Rewriting | Tokens, tokenizer: Path | None) -> None:
         """Read the slim table anew from the pool that a rule makes; records keep their fate, pieces their whole's."""
         workers, engine = self.means.workers, self.means.engine
-        parts, origins = rewritten(
+        parts, origins, changed = rewritten(
             self.parts, rule, tokenizer=tokenizer, langid=self.means.langid, workers=workers, engine=engine
         )
         starts = [0]
         for part in self.parts:
             starts.append(starts[-1] + part.entry.records)
         at = pl.concat([origin.cast(pl.UInt32) + start for origin, start in zip(origins, starts, strict=False)])
-        fates = self.slim.select("rule", "value", "marks")[at]
+        fates = self.slim.select("rule", "value", "marks", "rewritten")[at]
+        told = pl.concat_str("rewritten", pl.lit(rule.title), separator=", ", ignore_nulls=True)
+        fates = fates.with_columns(rewritten=pl.when(pl.concat(changed)).then(told).otherwise("rewritten"))
         self.parts = tuple(parts)
         self.slim = self.means.table(self.parts).hstack(fates)
+        self.changed = pl.concat(changed)
+
+    def _count_rewritten(self, title: str) -> None:
+        """How many of the records that are left have another text by the rule that was just applied."""
+        self.rewritten[title] = int((self.slim["rule"].is_null() & self.changed).sum())
 
     def _compare(self, rule: Comparing) -> None:
         rows = self._left_rows()
@@ -244,7 +251,8 @@ class _Course:
             left -= dropped.get(title, 0)
             mine = by_source.filter(pl.col("rule") == title).sort("source")
             sources = dict(mine.select("source", "len").rows())
-            steps.append(FunnelStep(rule=title, dropped=dropped.get(title, 0), left=left, sources=sources))
+            told = {"dropped": dropped.get(title, 0), "left": left, "rewritten": self.rewritten.get(title, 0)}
+            steps.append(FunnelStep(rule=title, sources=sources, **told))
         return Curated(self.parts, self.slim, tuple(steps), self.details, tuple(self.contamination))
 
 

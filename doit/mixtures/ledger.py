@@ -18,7 +18,7 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
     """The ledger of one mixture.
 
     Args:
-        slim: the slim table with `rule`, `value`, `cell_name`, `rank`, `epoch`, `split` and `fate`.
+        slim: the slim table with `rule`, `value`, `cell_name`, `rank`, `epoch`, `split`, `fate` and `rewritten`.
         files: what `number` means.
         left_out: rows that a card's `where` left out.
         rejects: the rejects.
@@ -42,6 +42,7 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
         rank="rank",
         epoch=pl.when(pl.col("epoch") > 0).then("epoch"),
         split="split",
+        rewritten="rewritten",
     )
     if left_out.is_empty() and rejects.num_rows == 0:
         return decided

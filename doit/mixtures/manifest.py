@@ -88,6 +88,8 @@ class FunnelStep(Frozen):
     left: int
     sources: dict[str, int] = Field(default_factory=dict)
     """Source -> records of it that the rule dropped."""
+    rewritten: int = 0
+    """Records that it left with another text than before; of a rule that splits, the pieces."""
 
 
 class Contamination(Frozen):
@@ -111,6 +113,17 @@ class InputFile(Frozen):
     bytes: int
     sha256: str
     read: int
+
+
+class RuleFile(Frozen):
+    """One file that a rule read beside the sources."""
+
+    of: str
+    """A benchmark's name, or the rule's field that names it: `scores`, `embeddings` or `tokenizer`."""
+    file: str
+    """As the spec's folder sees it."""
+    bytes: int
+    sha256: str
 
 
 class BuiltFile(Frozen):
@@ -147,6 +160,8 @@ class Manifest(Frozen):
     contamination: tuple[Contamination, ...] = ()
     """Benchmarks that the rules `contaminated` looked for."""
     inputs: tuple[InputFile, ...]
+    rule_files: tuple[RuleFile, ...] = ()
+    """What rules read beside them."""
     warnings: tuple[str, ...] = ()
     versions: dict[str, str]
     tokenizer: str | None = None

@@ -12,15 +12,12 @@ and of the other columns only those that decisions are made on.
 from __future__ import annotations
 
 import binascii
-import gc
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,30 +26,21 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-import doit
-from doit import jobs, storage
-from doit.curation.detecting import LangId, second_opinion
-from doit.curation.language import languages
+from doit import jobs
+from doit.curation.detecting import LangId
 from doit.mixtures.loading import SourceFiles
 from doit.mixtures.manifest import InputFile
-from doit.mixtures.stamps import Note, Span, checked, unchanged
+from doit.mixtures.normalising import POOLED, RECORDS, Entry, Task, code_digest, load, normalise
+from doit.mixtures.stamps import Note, Span
 from doit.progress import Progress
 from doit.reading.hub_repository import cache_home
-from doit.reading.records import FRESH, Reject, layout_of, read_records, rejects_table
+from doit.reading.records import layout_of
 from doit.reading.rows import spans
 from doit.schemas.card import DatasetCard
 from doit.table import REJECTS
 
-POOLED = FRESH.append(pa.field("language", pa.string(), nullable=False))
-"""What the cache keeps of a record; what follows from the card and the file's name is added when it is used."""
-
-LEFT_OUT = pa.schema([pa.field("row", pa.int64()), pa.field("part", pa.int32())])
-
 SLIM = ("id", "written", "language", "ability", "row", "part", "group", "turns", "chars")
 """The pooled columns that decisions read."""
-
-RECORDS = "records.arrow"
-"""The file of an entry that holds its records."""
 
 LAYOUT = 2
 """Number of the way in which an entry is kept; another one is another entry."""
@@ -61,48 +49,6 @@ WORD = pl.lit(1 << 64, pl.UInt128)
 
 SPAN_BYTES = 32 << 20
 """Bytes of one stretch of a large file: a fraction of a second's reading, and the grain of resuming and of progress."""
-
-TAGGED_ROWS, TAGGED_BYTES = 32_768, 64 << 20
-"""How many records are given their language, and written, at a time: enough that numpy's overhead does not count."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One file to normalise, or a stretch of it."""
-
-    path: Path
-    card: DatasetCard
-    folder: Path
-    """The cache."""
-    code: str
-    """Digest of the code that reads."""
-    langid: LangId = "fast"
-    """How languages are told."""
-    span: tuple[int, int] | None = None
-    """Offsets of a stretch of whole lines; None = the whole file."""
-    digest: str = ""
-    """SHA-256 of what is read."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is cached of one file or stretch."""
-
-    folder: Path
-    sha256: str
-    """Of the bytes that were read."""
-    bytes: int
-    rows: int
-    """Rows, good and bad."""
-    records: int
-    rejects: int
-    left_out: int
-    unknown_labels: dict[str, int]
-
-    @property
-    def read(self) -> int:
-        """Records made, plus the rows that made none."""
-        return self.records + self.rejects + self.left_out
 
 
 @dataclass(frozen=True)
@@ -131,17 +77,6 @@ def cache_folder() -> Path:
     return cache_home() / "pool"
 
 
-@cache
-def code_digest() -> str:
-    """Digest of every module and table that a pooled record depends on."""
-    root = Path(doit.__file__).parent
-    digest = hashlib.sha256()
-    rooms = [path for room in ("schemas", "reading", "curation") for path in (root / room).rglob("*")]
-    for path in sorted(path for path in (root / "table.py", *rooms) if path.is_file() and path.suffix != ".pyc"):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
 def build_pool(
     sources: Sequence[SourceFiles], *, langid: LangId = "fast", workers: int | None = None, engine: str = "local"
 ) -> Pool:
@@ -157,25 +92,22 @@ def build_pool(
         ((source.card, shown, path) for source in sources for shown, path in source.files),
         key=lambda item: (item[0].name, item[1]),
     )
-    folder, code = cache_folder(), code_digest()
-    tasks = [[Task(path, card, folder, code, langid, span) for span in _spans(path, card)] for card, _, path in placed]
-    # Hashing leaves the interpreter alone, so threads share the processors.
+    spanned = [_spans(path, card) for card, _, path in placed]
+    # Hashing leaves the interpreter alone, so threads share the processors. Only the stretches' digests are waited for.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        notes = [Note(path, folder.parent / "files") for _, _, path in placed]
-        of_tasks = [
-            [threads.submit(note.digest, task.span) for task in of] for note, of in zip(notes, tasks, strict=True)
-        ]
+        notes = [Note(path, cache_folder().parent / "files") for _, _, path in placed]
+        asked = [[threads.submit(note.digest, span) for span in of] for note, of in zip(notes, spanned, strict=True)]
         whole = [threads.submit(note.digest) for note in notes]
         read = [
-            [replace(t, digest=d.result()) for t, d in zip(*of, strict=True)]
-            for of in zip(tasks, of_tasks, strict=True)
+            [_task(path, card, span, digest.result(), langid) for span, digest in zip(of, digests, strict=True)]
+            for (card, _, path), of, digests in zip(placed, spanned, asked, strict=True)
         ]
+        flat = [task for of_file in read for task in of_file]
+        with Progress("reading", total=sum(task.size for task in flat) // 1000, unit="kB") as progress:
+            entries = iter(_entries(flat, workers, engine, partial(_tell, progress)))
         digests = [digest.result() for digest in whole]
     for note in notes:
         note.keep()
-    flat = [task for of_file in read for task in of_file]
-    with Progress("reading", total=sum(map(_size, flat)) // 1000, unit="kB") as progress:
-        entries = iter(_entries(flat, workers, engine, partial(_tell, progress)))
     parts: list[PoolPart] = []
     inputs = []
     for (card, shown, _), of_file, sha256 in zip(placed, read, digests, strict=True):
@@ -189,20 +121,16 @@ def build_pool(
 def _entries(tasks: Sequence[Task], workers: int | None, engine: str, tell: Callable[[Entry], None]) -> list[Entry]:
     """The entry of every task: from the cache, or made. No process is started for what is there."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        looked = list(threads.map(lambda task: _load(task.folder / _key(task, task.digest)), tasks))
+        looked = list(threads.map(lambda task: load(task.folder), tasks))
     missing = [task for task, entry in zip(tasks, looked, strict=True) if not entry]
     for entry in looked:
         if entry:
             tell(entry)
-    count = _helpful([_size(task) for task in missing]) if workers is None else workers
+    count = _helpful([task.size for task in missing]) if workers is None else workers
     # What reads a damaged Parquet file may die of it, and then it should not be this process.
     takes_part = all(task.span is not None for task in missing)
     made = iter(jobs.run(normalise, missing, jobs=count, engine=engine, progress=tell, takes_part=takes_part))
     return [entry or next(made) for entry in looked]
-
-
-def _size(task: Task) -> int:
-    return task.path.stat().st_size if task.span is None else task.span[1] - task.span[0]
 
 
 def _tell(progress: Progress, entry: Entry) -> None:
@@ -227,119 +155,16 @@ def _parts(source: str, file: str, tasks: Sequence[Task], entries: Sequence[Entr
     return parts
 
 
-def normalise(task: Task) -> Entry:
-    """Read what a task names, and leave its entry in the cache."""
-    folder = task.folder / _key(task, task.digest)
-    folder.mkdir(parents=True, exist_ok=True)
-    # Rows are trees: nothing in them can be a cycle, and looking for cycles among millions of them takes a tenth of the
-    # time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _make(task, folder)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _key(task: Task, digest: str) -> str:
+def _task(path: Path, card: DatasetCard, span: Span, digest: str, langid: LangId) -> Task:
+    """What is to be read, and where its entry lies: all that the records depend on decides the folder's name."""
     about = {"title", "license", "cite", "languages", "task", "construction", "records", "about"}
-    card = task.card.model_dump(mode="json", exclude=about)
-    card["source"] = {k: card["source"][k] for k in ("encoding", "columns", "delimiter", "compression")}
-    stem = task.path.stem if task.card.ability is not None and task.card.ability.file_stem else ""
-    suffix = "".join(task.path.suffixes[-2:]).lower()
-    begins = None if task.span is None else task.span[0] == 0
-    payload = orjson.dumps([LAYOUT, digest, card, stem, suffix, begins, task.langid, task.code])
-    return hashlib.sha256(payload).hexdigest()[:40]
-
-
-def _load(folder: Path) -> Entry | None:
-    """A complete and undamaged entry, or None."""
-    try:
-        written = orjson.loads((folder / "entry.json").read_bytes())
-        files = written.pop("files")
-        if unchanged(folder, files):
-            return Entry(folder=folder, **written)
-    except (OSError, orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
-        return None
-    return None
-
-
-def _make(task: Task, folder: Path) -> Entry:
-    rejects: list[Reject] = []
-    left_out: list[tuple[int, int]] = []
-    unknown: Counter[str] = Counter()
-    records = rows = 0
-    held: list[pa.Table] = []
-    names = (RECORDS, "rejects.parquet", "left_out.parquet")
-    with record_writer(folder / names[0]) as writer:
-        for batch in read_records(task.path, task.card, task.span):
-            rejects += batch.rejects
-            left_out += batch.left_out
-            unknown += batch.unknown_labels
-            rows = max(rows, batch.rows)
-            records += batch.records.num_rows
-            held.append(batch.records)
-            if sum(t.num_rows for t in held) >= TAGGED_ROWS or sum(t.nbytes for t in held) >= TAGGED_BYTES:
-                writer.write_table(with_language(pa.concat_tables(held), task.langid))
-                held = []
-        if held:
-            writer.write_table(with_language(pa.concat_tables(held), task.langid))
-    _write(folder / names[1], rejects_table(rejects, "", ""))
-    numbers = pl.DataFrame(left_out, schema=pl.Schema(LEFT_OUT), orient="row")
-    _write(folder / names[2], numbers.to_arrow().cast(LEFT_OUT))
-    entry = {
-        "sha256": task.digest,
-        "bytes": _size(task),
-        "rows": rows,
-        "records": records,
-        "rejects": len(rejects),
-        "left_out": len(left_out),
-        "unknown_labels": dict(unknown),
-    }
-    files = {name: storage.file_digest(folder / name) for name in names}
-    storage.write_json(folder / "entry.json", {**entry, "files": files})
-    checked(folder, files)
-    return Entry(folder=folder, **entry)  # type: ignore[arg-type]
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    with storage.atomic_file(path) as target, storage.parquet_writer(target, table.schema) as writer:
-        writer.write_table(table)
-
-
-def with_language(table: pa.Table, langid: LangId = "fast") -> pa.Table:
-    """Add the column `language`, of the user's and assistant's texts together."""
-    messages = pl.Series("messages", table["messages"])
-    turns = messages.explode().struct.unnest()
-    if len(turns) == 2 * len(messages) and (messages.list.len() == 2).all() and _alternate(turns["role"]):
-        # Nearly all tables hold one question and one answer a row, which need no lists to be joined.
-        first, answers = turns["content"].gather_every(2), turns["content"].gather_every(2, 1)
-        texts = pl.select(pl.concat_str(first, answers, separator="\n")).to_series()
-    else:
-        spoken = pl.element().struct.field("role").is_in(["user", "assistant"])
-        asked = pl.element().struct.field("role") == "user"
-        content = pl.element().struct.field("content")
-        frame = messages.to_frame().select(
-            all=pl.col("messages").list.eval(content.filter(spoken)).list.join("\n"),
-            first=pl.col("messages").list.eval(content.filter(asked)).list.first(),
-        )
-        texts, first = frame["all"], frame["first"]
-    found = languages(texts, first)
-    if langid == "langdetect":
-        found = second_opinion(found, texts)
-    return table.append_column(POOLED.field("language"), found.to_arrow().cast(pa.string()))
-
-
-def _alternate(roles: pl.Series) -> bool:
-    return bool((roles.gather_every(2) == "user").all() and (roles.gather_every(2, 1) == "assistant").all())
-
-
-@contextmanager
-def record_writer(path: Path) -> Iterator[pa.ipc.RecordBatchFileWriter]:
-    """Write the records of an entry, columns `POOLED`; the file is there when the block ends well."""
-    with storage.atomic_file(path) as target, pa.ipc.new_file(str(target), POOLED) as writer:
-        yield writer
+    read_by = card.model_dump(mode="json", exclude=about)
+    read_by["source"] = {k: read_by["source"][k] for k in ("encoding", "columns", "delimiter", "compression")}
+    stem = path.stem if card.ability is not None and card.ability.file_stem else ""
+    suffix = "".join(path.suffixes[-2:]).lower()
+    begins = None if span is None else span[0] == 0
+    payload = orjson.dumps([LAYOUT, digest, read_by, stem, suffix, begins, langid, code_digest()])
+    return Task(path, card, cache_folder() / hashlib.sha256(payload).hexdigest()[:40], digest, span, langid)
 
 
 def open_records(folder: Path, columns: Sequence[str] = tuple(POOLED.names)) -> pa.Table:

@@ -15,6 +15,7 @@ from doit.mixtures.diffing import version_differences
 from doit.mixtures.loading import Resolved, SourceFiles
 from doit.mixtures.manifest import InputFile
 from doit.mixtures.opening import Opened, open_mixtures
+from doit.mixtures.rule_files import place_rules
 from doit.mixtures.spec import MixSource
 from doit.progress import Progress
 from doit.reading.fetching import fetch
@@ -92,7 +93,11 @@ def _resolved(sizes: Sequence[Opened], search: _Search) -> Resolved:
     spec = first.spec()
     if spec.tokenizer is not None:
         spec = spec.model_copy(update={"tokenizer": _tokenizer(spec.tokenizer, first, search, where)})
-    return Resolved(spec=spec, sources=tuple(_placed(first, search, where)), where=where, folder=search.folder)
+    files = first.manifest.rule_files
+    rules, benchmarks = place_rules(spec.curation, files, search.find, search.folder, where)
+    spec = spec.model_copy(update={"curation": rules})
+    placed = tuple(_placed(first, search, where))
+    return Resolved(spec=spec, sources=placed, where=where, folder=search.folder, benchmarks=benchmarks)
 
 
 def _tokenizer(name: str, mixture: Opened, search: _Search, where: str) -> str:

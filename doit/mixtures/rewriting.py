@@ -17,13 +17,19 @@ from doit.curation.detecting import LangId
 from doit.curation.rules.base import Rewriting
 from doit.curation.rules.lengths import Tokens
 from doit.mixtures.measuring import WORTH_A_PROCESS, curation_code
-from doit.mixtures.pool import POOLED, RECORDS, Entry, PoolPart, record_writer, scan_records, with_language
+from doit.mixtures.normalising import POOLED, RECORDS, Entry, record_writer, with_language
+from doit.mixtures.pool import PoolPart, scan_records
 from doit.mixtures.shortening import split_long
 from doit.mixtures.stamps import unchanged
 from doit.mixtures.tokens import load_tokenizer
 from doit.progress import Progress
 
 ORIGIN, ENTRY = "origin.parquet", "entry.json"
+LEFT_BEHIND = ("rejects.parquet", "left_out.parquet")
+"""What rows became that are no records."""
+
+LAYOUT = 2
+"""Number of the way in which an entry is made and kept; another one is another entry."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,8 @@ class _Task:
     def folder(self) -> Path:
         """Where the new entry lies: beside the old one."""
         asked = orjson.dumps(
-            [self.entry.folder.name, self.rule.model_dump(mode="json"), self.langid], option=orjson.OPT_SORT_KEYS
+            [LAYOUT, self.entry.folder.name, self.rule.model_dump(mode="json"), self.langid],
+            option=orjson.OPT_SORT_KEYS,
         )
         told = b"" if self.tokenizer is None else self.tokenizer.read_bytes()
         name = hashlib.sha256(curation_code() + asked + hashlib.sha256(told).digest()).hexdigest()[:40]
@@ -54,7 +61,7 @@ def rewritten(
     langid: LangId = "fast",
     workers: int | None,
     engine: str,
-) -> tuple[list[PoolPart], list[pl.Series]]:
+) -> tuple[list[PoolPart], list[pl.Series], list[pl.Series]]:
     """The pool after a rule that changes texts.
 
     Args:
@@ -66,7 +73,8 @@ def rewritten(
         engine: local or ray.
 
     Returns:
-        The new entries in their old places, and for every record of each the position of the record that it was.
+        The new entries in their old places; for every record of each the position of the record that it was, and
+        whether its text is another one.
     """
     tasks = [_Task(part.entry, rule, tokenizer, langid) for part in pool]
     wanted = sum(part.entry.records for part in pool)
@@ -76,7 +84,8 @@ def rewritten(
             _rewrite, tasks, jobs=count, engine=engine, progress=lambda entry: progress.advance(entry.records)
         )
     parts = [replace(part, entry=entry) for part, entry in zip(pool, entries, strict=True)]
-    return parts, [pl.read_parquet(entry.folder / ORIGIN, glob=False)["origin"] for entry in entries]
+    origins = [pl.read_parquet(entry.folder / ORIGIN, glob=False) for entry in entries]
+    return parts, [one["origin"] for one in origins], [one["changed"] for one in origins]
 
 
 def _rewrite(task: _Task) -> Entry:
@@ -92,15 +101,16 @@ def _rewrite(task: _Task) -> Entry:
     else:
         kept, new = _changed(records, task.rule)
     told = with_language(new.select("messages").to_arrow(), task.langid)["language"]
-    made = pl.concat([kept, new.with_columns(language=pl.Series(told))]).sort("origin", "part", maintain_order=True)
+    new = new.with_columns(language=pl.Series(told), changed=pl.lit(True))
+    made = pl.concat([kept.with_columns(changed=pl.lit(False)), new]).sort("origin", "part", maintain_order=True)
     if isinstance(task.rule, Tokens):
-        made = made.with_columns(part=pl.int_range(pl.len()).over("row").cast(pl.Int32))
-    origin = made.select("origin")
+        made = _numbered(made.with_columns(changed=pl.len().over("origin") > 1), task.entry.folder)
+    origin = made.select("origin", "changed")
     with record_writer(task.folder / RECORDS) as writer:
-        writer.write_table(made.drop("origin").to_arrow().cast(POOLED))
+        writer.write_table(made.drop("origin", "changed").to_arrow().cast(POOLED))
     with storage.atomic_file(task.folder / ORIGIN) as target:
         origin.write_parquet(target)
-    for name in ("rejects.parquet", "left_out.parquet"):
+    for name in LEFT_BEHIND:
         with storage.atomic_file(task.folder / name) as target:
             copyfile(task.entry.folder / name, target)
     entry = replace(task.entry, folder=task.folder, records=made.height)
@@ -108,6 +118,19 @@ def _rewrite(task: _Task) -> Entry:
     told = {name: value for name, value in vars(entry).items() if name != "folder"}
     storage.write_json(task.folder / ENTRY, {**told, "files": files})
     return entry
+
+
+def _numbered(made: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """The first piece of a record keeps its part; the others are numbered behind all parts that the row has had."""
+    later = pl.int_range(pl.len()).over("origin") > 0
+    made = made.with_columns(later=later, part=pl.col("part").first().over("origin"))
+    others = [pl.read_parquet(folder / name, glob=False).select("row", "part") for name in LEFT_BEHIND]
+    held = pl.concat([made.select("row", "part"), *others], how="vertical_relaxed").drop_nulls("row")
+    highest = held.group_by("row").agg(highest=pl.col("part").max().fill_null(0))
+    made = made.join(highest, on="row", how="left", maintain_order="left")
+    number = pl.col("highest") + pl.col("later").cum_sum().over("row")
+    part = pl.when("later").then(number).otherwise("part").cast(pl.Int32)
+    return made.with_columns(part=part).drop("later", "highest")
 
 
 def _load(folder: Path) -> Entry | None:

@@ -9,18 +9,25 @@ from typing import Any
 
 import orjson
 import polars as pl
+from pydantic import ValidationError
 
+from doit.curation.rules.base import Rule
+from doit.curation.rules.duplicates import applied
 from doit.errors import CODES, SpecError, did_you_mean
 from doit.mixtures.answers import Place, Rank, WhyAnswer, WhyLine
 from doit.mixtures.identical import EXACT
-from doit.mixtures.manifest import Manifest
+from doit.mixtures.manifest import Manifest, spelled_out
 from doit.mixtures.opening import Opened, collected, open_mixtures, scan_table
+from doit.mixtures.spec import MixtureSpec
 
 SHORTEST = 6
 """Hexadecimal digits that a shortened id has at least."""
 
 EXCERPT = 300
 """Characters of a rejected row that are shown."""
+
+_MOST_ITEMS = 5
+"""Items of benchmarks that are named of one record."""
 
 _ID = re.compile(r"[0-9a-fA-F]+")
 _WHOLE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
@@ -114,6 +121,8 @@ class _Context:
         self.label, self.manifest, folder = mixture.label, mixture.manifest, mixture.folder
         self.cells = _cuts(ledger, found, folder)
         self.survivors = _survivors(ledger, found, folder)
+        self.rules = _rules(self.manifest)
+        self.items = _items(mixture, self.rules, found)
         self.rejects: list[dict[str, Any]] = []
         bad = found.filter(pl.col("fate") == "rejected").select("source", "file").unique()
         if bad.height:
@@ -125,6 +134,9 @@ class _Context:
         """A line with the numbers and sentences that belong to it."""
         facts: dict[str, Any] = {**line, "epochs": line["epoch"], "mixture": self.label}
         del facts["epoch"]
+        changed = f", {line.get('rewritten') or ''}, "
+        facts["rewritten"] = tuple(title for title in self.rules if f", {title}, " in changed)
+        facts["holds"] = tuple(item for title, item in self.items.get(line["id"], ()) if title != line["rule"])
         rank = line["rank"]
         rejected = line["fate"] == "rejected"
         if line["cell"] is not None and rank is not None and line["split"] in (None, "train"):
@@ -132,13 +144,14 @@ class _Context:
             facts["key"] = Rank(rank=rank, of=of, drawn=drawn)
         del facts["rank"]
         if line["fate"] == "dropped":
-            facts["asks"] = _asks(line, self.manifest)
+            facts["asks"] = _asks(line, self.manifest, self.rules)
             kept = [self.survivors[one] for one in _may_survive(line) if one in self.survivors]
             facts["survivor"] = kept[0] if kept else None
         if rejected:
             facts |= self._reject(line)
         told = WhyLine(**facts, facts=())
-        return told.model_copy(update={"facts": tuple(_sentences(told, self.manifest))})
+        changes = [_change(title, self.rules[title]) for title in told.rewritten]
+        return told.model_copy(update={"facts": tuple(_sentences(told, self.manifest, changes))})
 
     def _reject(self, line: Mapping[str, Any]) -> dict[str, Any]:
         same = ("source", "file", "row", "part")
@@ -178,16 +191,47 @@ def _survivors(ledger: pl.LazyFrame, found: pl.DataFrame, folder: Path) -> dict[
     return {row.pop("id"): Place(**row) for row in rows}
 
 
-def _asks(line: Mapping[str, Any], manifest: Manifest) -> dict[str, Any] | None:
-    """The fields of the rule that dropped a line, where the spec leaves no doubt which rule that was."""
+def _asks(line: Mapping[str, Any], manifest: Manifest, rules: Mapping[str, Rule]) -> dict[str, Any] | None:
+    """The fields of the rule that dropped a line."""
     if line["rule"] == "where":
         card = _source(manifest, line["source"]).get("dataset", {})
         found = {key: card[key] for key in ("where", "preference") if key in card}
         return found or None
-    rules = [rule for rule in manifest.spec.get("curation", ()) if (rule.get("name") or rule["kind"]) == line["rule"]]
-    if len(rules) != 1:
-        return None
-    return {key: value for key, value in rules[0].items() if key not in ("kind", "name")} or None
+    rule = rules.get(line["rule"])
+    return None if rule is None else _fields(rule)
+
+
+def _fields(rule: Rule) -> dict[str, Any] | None:
+    """What a rule asks: its fields, benchmarks by their names."""
+    fields = {key: value for key, value in spelled_out(rule).items() if key not in ("kind", "name")}
+    if isinstance(rule, Contaminated):
+        fields["against"] = list(rule.references)
+    return fields or None
+
+
+def _rules(manifest: Manifest) -> dict[str, Rule]:
+    """Title -> the rule, as the funnel names them."""
+    try:
+        spec = MixtureSpec.model_validate(manifest.spec)
+    except ValidationError:  # another version wrote the spec: what its rules ask is then not said
+        return {}
+    return {rule.title: rule for rule in applied(spec.curation)}
+
+
+def _items(mixture: Opened, rules: Mapping[str, Rule], found: pl.DataFrame) -> dict[str, list[tuple[str, str]]]:
+    """Id -> (rule, item of a benchmark) of the records found, from the evidence that the build left."""
+    names = evidence_names([step.rule for step in mixture.manifest.funnel])
+    said: dict[str, list[tuple[str, str]]] = {}
+    ids = found["id"].drop_nulls().unique().to_list()
+    for title, rule in rules.items():
+        path = mixture.folder / FOLDER / names.get(title, "")
+        if not isinstance(rule, Contaminated) or not path.is_file():
+            continue
+        mine = scan_table(mixture.folder, f"{FOLDER}/{names[title]}").filter(pl.col("id").is_in(ids))
+        for item in collected(mine.head(_MOST_ITEMS * max(1, len(ids))), mixture.folder).iter_rows(named=True):
+            told = f"{item['benchmark']} {item['file']}:{item['row']} {round(item['coverage'], 4)}"
+            said.setdefault(item["id"], []).append((title, told))
+    return {one: items[:_MOST_ITEMS] for one, items in said.items()}
 
 
 def _source(manifest: Manifest, name: str) -> dict[str, Any]:
@@ -205,10 +249,12 @@ def _excerpt(raw: str | None) -> str | None:
 # -- sentences
 
 
-def _sentences(line: WhyLine, manifest: Manifest) -> list[str]:
+def _sentences(line: WhyLine, manifest: Manifest, changes: Sequence[str]) -> list[str]:
     told = [_read(line)]
     if line.id is not None:
         told.append(f"Its id is {line.id}.")
+    told += changes
+    told += [f"It holds an item of a benchmark: {item}." for item in line.holds]
     told += {"drawn": _drawn, "unused": _unused, "dropped": _dropped, "rejected": _rejected}[line.fate](line, manifest)
     return told
 
@@ -217,6 +263,14 @@ def _read(line: WhyLine) -> str:
     at = "in a stretch where no rows can be told apart" if line.row is None else f"row {line.row:,} (counted from 0)"
     part = f", part {line.part}" if line.part else ""
     return f"Read from {line.file}, {at}{part}, source {line.source}."
+
+
+def _change(title: str, rule: Rule) -> str:
+    """What a rule did to a record's text."""
+    if isinstance(rule, Tokens):
+        return f"{title} split a conversation of more than {rule.at_most:,} tokens: this is a piece of it, with its own id."
+    asked = ", ".join(f"{name}: {_plain(value)}" for name, value in (_fields(rule) or {}).items())
+    return f"{title} changed its text ({asked}); its id is of the text as it was."
 
 
 def _drawn(line: WhyLine, manifest: Manifest) -> list[str]:

@@ -35,6 +35,9 @@ def read_vectors(path: Path) -> pl.DataFrame:
         if name not in rows.columns:
             hint = "It needs the columns `id` and `embedding`."
             raise DataError("D310", f"there is no column `{name}`.", where=str(path), hint=hint)
+    if rows.schema["id"] not in (pl.String, pl.Categorical, pl.Null):
+        what = f"`id` is {rows.schema['id']}, not text of 32 hex digits as the ledger has it."
+        raise DataError("D312", what, where=str(path))
     try:
         read = rows.select(pl.col("id").cast(pl.String), pl.col("embedding").cast(pl.List(pl.Float32)))
     except pl.exceptions.PolarsError:

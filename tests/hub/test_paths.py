@@ -17,8 +17,8 @@ from doit.hub.paths import public_names, public_spec, refuse_local, said, withou
     [
         (["a.json", "data/b.json"], {}),
         (["../data/a.json"], {"../data/a.json": "data/a.json"}),
-        (["/home/lin/secret-project/data/a.json"], {"/home/lin/secret-project/data/a.json": "data/a.json"}),
-        (["../../../home/lin/数据/a.json"], {"../../../home/lin/数据/a.json": "数据/a.json"}),
+        (["/srv/lin/secret-project/data/a.json"], {"/srv/lin/secret-project/data/a.json": "data/a.json"}),
+        (["../../../srv/lin/数据/a.json"], {"../../../srv/lin/数据/a.json": "数据/a.json"}),
         (
             ["/srv/x/a/1.json", "/srv/x/b/1.json"],
             {"/srv/x/a/1.json": "x/a/1.json", "/srv/x/b/1.json": "x/b/1.json"},
@@ -36,7 +36,7 @@ def test_what_leads_outside_is_renamed(files, expected):
 NAME = st.text("ab/.", min_size=1, max_size=6).map(lambda text: text.strip("/") or "a")
 
 
-@given(st.lists(st.tuples(st.sampled_from(["", "/", "../", "../../", "/home/lin/", "C:/x/"]), NAME), max_size=6))
+@given(st.lists(st.tuples(st.sampled_from(["", "/", "../", "../../", "/srv/lin/", "C:/x/"]), NAME), max_size=6))
 def test_new_names_keep_the_order_and_stay_apart(parts):
     files = sorted({start + name for start, name in parts if ".." not in name})
     names = public_names(files)
@@ -51,7 +51,7 @@ def test_a_spec_loses_its_folders_and_nothing_else():
         "name": "x",
         "tokenizer": "/models/qwen/tokenizer",
         "sources": [
-            {"dataset": {"name": "own", "source": {"files": ["/home/lin/set/**/*.json", "more/*.json"]}}},
+            {"dataset": {"name": "own", "source": {"files": ["/srv/lin/set/**/*.json", "more/*.json"]}}},
             {"dataset": "../cards/mine.yaml", "files": "~/a/b.json"},
             {"dataset": "belle", "files": "../../data/belle/*.json"},
         ],
@@ -71,7 +71,7 @@ def test_a_spec_loses_its_folders_and_nothing_else():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("D212 /home/lin/x/spec.yaml: `main` can move", "D212 spec.yaml: `main` can move"),
+        ("D212 /srv/lin/x/spec.yaml: `main` can move", "D212 spec.yaml: `main` can move"),
         ("see https://example.org/a/b and a/b/c", "see https://example.org/a/b and a/b/c"),
         ("C:\\Users\\lin\\a.json is short", "a.json is short"),
         ("1/2 and 和/或", "1/2 and 和/或"),
@@ -82,7 +82,7 @@ def test_sentences_lose_the_folders_of_absolute_paths(text, expected):
 
 
 def test_a_model_s_folder_is_cut_from_its_configuration():
-    value = {"base": "/home/lin/models/qwen", "token": "</s>", "id": "Qwen/Qwen2.5", "list": ["~/x/y", "/"], "n": 1}
+    value = {"base": "/srv/lin/models/qwen", "token": "</s>", "id": "Qwen/Qwen2.5", "list": ["~/x/y", "/"], "n": 1}
     assert without_folders(value) == {
         "base": "qwen",
         "token": "</s>",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal, Self
 
 import orjson
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from doit.errors import SpecError
 from doit.schemas.base import Frozen
@@ -17,6 +17,9 @@ Of = Literal["conversation", "prompt", "answer"]
 """Which texts of a record: all contents, the user's alone, or the assistant's alone."""
 
 _SPEAKER = {"prompt": "user", "answer": "assistant"}
+
+RESERVED = ("exact_duplicates", "where", "keep", "no target")
+"""What the ledger says of records that no rule of a spec decided: no rule is called so by its owner."""
 
 
 def text_of(of: Of) -> pl.Expr:
@@ -32,13 +35,43 @@ class Rule(Frozen):
     """One step of curation. Its name in the funnel and the ledger is its `kind`, or its `name` if that is given."""
 
     kind: str
-    name: Annotated[str, Field(min_length=1)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """How the rule is called in the funnel and the ledger; its kind if not given."""
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str | None) -> str | None:
+        if name in RESERVED:
+            what = f'"{name}" is what the ledger says of records that no rule of yours decided.'
+            raise SpecError("D207", what, where="name", hint="Choose another name.")
+        return name
 
     @property
     def title(self) -> str:
         """The rule's name in reports."""
         return self.name or self.kind
+
+    def called(self, title: str) -> Self:
+        """The same rule under another title."""
+        return self.model_copy(update={"name": title})
+
+
+def told_apart(rules: Sequence[Rule], taken: Iterable[str] = ()) -> list[Rule]:
+    """The rules, each with a title of its own: `pattern`, then `pattern-2`.
+
+    Args:
+        rules: in the order in which they apply.
+        taken: titles that none of them may have.
+    """
+    titles, apart = set(taken), []
+    for rule in rules:
+        title, number = rule.title, 1
+        while title in titles:
+            number += 1
+            title = f"{rule.title}-{number}"
+        titles.add(title)
+        apart.append(rule if title == rule.title else rule.called(title))
+    return apart
 
 
 class Measured(Rule):

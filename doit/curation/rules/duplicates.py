@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from doit.curation.folding import reduced
-from doit.curation.rules.base import Comparing, Left, Of, Verdicts, text_of
+from doit.curation.rules.base import Comparing, Left, Of, Rewriting, Rule, Verdicts, text_of, told_apart
+from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean
 
 Ignoring = Literal["width", "punctuation", "case", "script"]
+
+FIRST = "exact_duplicates"
+"""Title of what every build does first."""
 
 LENGTHS = ("chars", "turns", "tokens")
 """Columns of `Left.rows` that a rule can go by, beside scores from outside."""
@@ -57,6 +62,24 @@ class ExactDuplicates(Comparing):
         return Verdicts(falls.select("at", "value").sort("at"))
 
 
+def applied(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules of a spec that are applied, each with a title of its own.
+
+    Left out is what every build does first, unless a rule before it has changed texts.
+    """
+    chosen, changed = [], False
+    for rule in rules:
+        if not isinstance(rule, ExactDuplicates) or not rule.repeats_the_first or changed:
+            chosen.append(rule)
+        changed = changed or rewrites(rule)
+    return told_apart(chosen, {FIRST})
+
+
+def rewrites(rule: Rule) -> bool:
+    """Whether a rule changes texts, or makes several records of one."""
+    return (isinstance(rule, Rewriting) and rule.rewrites) or (isinstance(rule, Tokens) and rule.over == "split")
+
+
 class NearDuplicates(Comparing):
     """Records whose text is nearly that of a kept one: Jaccard similarity of their sets of character 4-grams.
 
@@ -75,6 +98,11 @@ class NearDuplicates(Comparing):
     or a column of `scores`."""
     scores: str | None = None
     """A file of scores, relative to the spec."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        _check_scores(self.best, self.scores)
+        return self
 
     @property
     def outside(self) -> tuple[str, str] | None:
@@ -107,6 +135,11 @@ class NearEmbeddings(Comparing):
     """As in `near_duplicates`."""
     scores: str | None = None
     """As in `near_duplicates`."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        _check_scores(self.best, self.scores)
+        return self
 
     @property
     def outside(self) -> tuple[str, str] | None:
@@ -163,6 +196,12 @@ def _said(of: Of) -> pl.Expr:
     return pl.when(roles.list.contains("assistant")).then(said) if of == "answer" else said
 
 
+def _check_scores(best: str | None, scores: str | None) -> None:
+    """A file of scores without the name of a column would be read by nobody."""
+    if scores is not None and best is None:
+        raise SpecError("D204", "`scores` is given, but no column of it.", hint="Name the column with `best:`.")
+
+
 def _numbers(left: Left, rule: Comparing, name: str | None) -> pl.Series | None:
     """The column that ranks records, if one is named."""
     if name is None:
@@ -170,6 +209,10 @@ def _numbers(left: Left, rule: Comparing, name: str | None) -> pl.Series | None:
     if rule.outside is not None:
         return left.scores[rule.outside]
     if name in LENGTHS:
-        return left.rows[name]
+        column = left.rows[name]
+        if name == "tokens" and len(column) and column.null_count() == len(column):
+            hint = "Write `tokenizer:` in the spec."
+            raise SpecError("D204", "no tokens were counted.", where=f"{rule.kind}.best", hint=hint)
+        return column
     hint = did_you_mean(name, LENGTHS) or f"Known: {', '.join(LENGTHS)}; or name the file of `scores` that has it."
     raise SpecError("D203", f'no column "{name}".', where=f"{rule.kind}.best", hint=hint)

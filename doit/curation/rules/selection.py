@@ -75,6 +75,9 @@ class Scored(Comparing):
         else:
             raise SpecError("D203", f'the scores "{self.by}" were not read.', where=str(self.scores))
         absent = column.null_count()
+        if self.scores is None and self.by == "tokens" and absent and absent == len(column):
+            hint = "Write `tokenizer:` in the spec."
+            raise SpecError("D204", "no tokens were counted.", where=f"{self.title}: by", hint=hint)
         if absent and self.missing == "error":
             first = str(left.rows["id"].filter(column.is_null()).min())
             raise DataError(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from doit.errors import SpecError
+
 if TYPE_CHECKING:
     from doit.trainers.chatting import ChatAnswer
     from doit.trainers.merging import MergeAnswer
@@ -136,7 +138,6 @@ def chat(
     Raises:
         SpecError: the call is wrong, or there is no finished run.
     """
-    from doit.errors import SpecError
     from doit.trainers.chatting import chat as talk
 
     if tokens < 1:

@@ -1,4 +1,4 @@
-"""The commands that need torch: words only. Each calls one function of `doit.training_verbs` and prints its answer."""
+"""The commands that need torch."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from doit import training_verbs as verbs
+from doit import verbs
+from doit.cli.app import Json, Sets, app
 from doit.errors import SpecError
 
 if TYPE_CHECKING:
     from doit.trainers.chatting import ChatAnswer
     from doit.trainers.training import TrainAnswer
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on standard output.")]
-Sets = Annotated[
-    tuple[str, ...], Parameter(name="--set", negative="", help="Change the spec: `a.b=value`; may be repeated.")
-]
 
-
+@app.command
 def train(
     trainer: str,
     /,
@@ -78,7 +75,7 @@ def _counted(trainer: str, mixture: Path | None, overrides: tuple[str, ...], *, 
 
 
 def _shown(trainer: str, mixture: Path, overrides: tuple[str, ...], count: int) -> None:
-    from doit.trainers.showing import show_rows  # noqa: PLC0415  reads rows, which most commands do not
+    from doit.trainers.showing import show_rows
 
     rows, tokenizer, chosen = verbs.train_rows(trainer, mixture, count, overrides=overrides)
     show_rows(rows, tokenizer, chosen)
@@ -97,6 +94,7 @@ def _told(answer: TrainAnswer) -> None:
     sys.stderr.write("\n".join(lines) + "\n")
 
 
+@app.command
 def merge(run: Path, out: Path, /, *, json: Json = False) -> None:
     """Add a run's adapter to its base's weights.
 
@@ -114,6 +112,7 @@ def merge(run: Path, out: Path, /, *, json: Json = False) -> None:
         sys.stderr.write(f"merged     {answer.parameters:,} numbers in {answer.out}\n")
 
 
+@app.command
 def chat(
     run: Path,
     /,
@@ -138,7 +137,7 @@ def chat(
     shown = (lambda answer: None) if json else _answered
     answers = verbs.chat(run, prompt or _lines(), told=shown, **how)  # type: ignore[arg-type]
     if json:
-        import orjson  # noqa: PLC0415  this command alone needs it
+        import orjson
 
         found = [answer.model_dump() for answer in answers]
         sys.stdout.write(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode() + "\n")
