@@ -46,6 +46,10 @@ bench: $(VENV)/.dev
 	$(BIN) benchmarks/reading.py
 	$(BIN) benchmarks/language.py
 	$(BIN) benchmarks/near_duplicates.py
+	PYTHONPATH=. $(BIN) benchmarks/contamination.py
+	$(BIN) benchmarks/mixtures.py
+	$(BIN) benchmarks/training.py
+	$(BIN) benchmarks/tokens.py --rows 10000
 
 bench-peers: $(VENV)/.dev $(PEERS)/.made
 	$(BIN) benchmarks/peers.py --peers $(PEERS)/bin/python

@@ -12,7 +12,6 @@ from doit.trainers.encoding import ControlTokens, Encoder
 from doit.trainers.models import pad_id, quiet
 from doit.trainers.rendering import CannotRender, Message, prompt_of, renderer_of
 from doit.trainers.runs import OpenRun, open_run
-from doit.trainers.templates import TEMPLATES, end_token
 
 
 class ChatAnswer(Frozen):
@@ -90,10 +89,8 @@ class Chat:
 
     def _ends(self) -> list[int]:
         """Tokens that end an answer: the template's, and the tokenizer's own."""
-        tokenizer, spec = self._opened.tokenizer, self._opened.spec
-        found = {tokenizer.eos_token_id}
-        if spec.template in TEMPLATES:
-            found.add(tokenizer.convert_tokens_to_ids(end_token(tokenizer, TEMPLATES[spec.template])))
+        tokenizer = self._opened.tokenizer
+        found = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(self._renderer.end_token())}
         return sorted(one for one in found if one is not None)
 
 

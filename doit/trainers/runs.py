@@ -103,6 +103,8 @@ class Run(Frozen):
     model: RunModel
     mixture: dict[str, str]
     """`name` and content `digest` of the mixture."""
+    licenses: dict[str, str] = Field(default_factory=dict)
+    """Source of the mixture -> its licence, from which that of the weights follows."""
     identity: dict[str, str]
     """Digests that must be the same for a training to go on from a checkpoint."""
     packed: bool

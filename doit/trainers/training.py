@@ -330,6 +330,7 @@ def _run(
             added_tokens=prepared.added,
         ),
         mixture={"name": manifest.name, "digest": manifest.digest},
+        licenses=manifest.licenses,
         identity=identity,
         packed=course.packed,
         packing=told[0],
