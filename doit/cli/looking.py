@@ -27,6 +27,9 @@ def inspect(
     show_: Annotated[int | None, Parameter(name="--show", help="Print so many rows of every cell.")] = None,
     html: Annotated[Path | None, Parameter(help="Write the mixture's report to this file.")] = None,
     png: Annotated[Path | None, Parameter(help="Draw language by ability to this file.")] = None,
+    serve: Annotated[bool, Parameter(negative="", help="Open the rows to a browser on this computer.")] = False,
+    beside: Annotated[Path | None, Parameter(help="With --serve: another mixture or pool, side by side.")] = None,
+    port: Annotated[int, Parameter(help="With --serve: the port; a free one if not given.")] = 0,
     json: Json = False,
 ) -> None:
     """Count records by language, ability, source and length.
@@ -38,6 +41,10 @@ def inspect(
     """
     from doit.inspecting.tables import crosstab_table, inspect_table, show
 
+    if serve:
+        shown = [path] if beside is None else [path, beside]
+        verbs.serve(shown, port=port, told=lambda address: print(f"{address}  (Ctrl-C ends it)", file=sys.stderr))
+        return
     if html is not None:
         verbs.report(path, html)
     if png is not None:

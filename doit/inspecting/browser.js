@@ -1,5 +1,4 @@
-"use strict";
-// Shows the rows of the page's data, a page at a time. Texts are put in as text, never as markup.
+// Shows the rows of the page's data, a page at a time.
 (() => {
   const data = JSON.parse(document.getElementById("row-data").textContent);
   const list = document.getElementById("row-list");
@@ -13,32 +12,8 @@
   const folded = (text) => text.normalize("NFKC").toLowerCase();
   const searched = data.map((row) => folded([row.id, row.place, ...row.tags, ...row.messages.map((m) => m[1])].join("\n")));
 
-  const put = (parent, tag, text, name) => {
-    const made = document.createElement(tag);
-    if (text !== undefined) made.textContent = text;
-    if (name) made.className = name;
-    parent.append(made);
-    return made;
-  };
-
-  const card = (row) => {
-    const article = put(list, "article", undefined, "row");
-    const head = put(article, "p", undefined, "row-head");
-    put(head, "b", row.ability);
-    put(head, "span", row.language);
-    put(head, "span", row.place);
-    put(head, "span", row.license);
-    for (const tag of row.tags) put(head, "span", tag);
-    put(head, "code", row.id);
-    for (const [role, text] of row.messages) {
-      const turn = put(article, "div", undefined, "turn " + role);
-      put(turn, "span", role, "role");
-      put(turn, "div", text, "text").lang = row.language;
-    }
-  };
-
   const next = () => {
-    for (const at of found.slice(shown, shown + PAGE)) card(data[at]);
+    for (const at of found.slice(shown, shown + PAGE)) card(list, data[at]);
     shown = Math.min(shown + PAGE, found.length);
     count.textContent = `${shown} of ${found.length} found, ${data.length} in this page`;
     more.hidden = shown === found.length;

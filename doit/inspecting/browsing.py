@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ MOST_CHARS = 600_000
 
 
 @cache
-def script() -> Html:
-    """The page's only script."""
-    return Html(Path(__file__).with_name("browser.js").read_text("utf-8"))
+def script(name: str = "browser.js") -> Html:
+    """A page's only script: how rows are drawn, and where they come from."""
+    here = Path(__file__).parent
+    return Html((here / "rows.js").read_text("utf-8") + (here / name).read_text("utf-8"))
 
 
-def script_source() -> str:
+def script_source(name: str = "browser.js") -> str:
     """What the page's policy allows to run: the script with this digest, and no other."""
-    digest = hashlib.sha256(script().encode()).digest()
+    digest = hashlib.sha256(script(name).encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
@@ -38,14 +40,14 @@ def samples_section(rows: pl.DataFrame) -> Html:
     shown: list[dict[str, Any]] = []
     chars = 0
     for row in rows.iter_rows(named=True):
-        made = _row(row)
+        made = shown_row(row)
         chars += sum(len(text) for _, text in made["messages"])
         if chars > MOST_CHARS:
             break
         shown.append(made)
     note = f"Up to {PER_CELL} rows of every cell, long texts cut; all rows are in data/. A link can search: #find=word."
     box = element("input", id="row-search", type="search", placeholder="search", aria_label="Search the rows")
-    filters = [_select(column, shown) for column in ("language", "ability", "source")]
+    filters = [select(column, {row[column] for row in shown}) for column in ("language", "ability", "source")]
     data = Html(orjson.dumps(shown).decode().replace("<", "\\u003c").replace("\u2028", "\\u2028"))
     return joined(
         [
@@ -66,7 +68,8 @@ def samples_section(rows: pl.DataFrame) -> Html:
     )
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
+def shown_row(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the script takes it: `doit.inspecting.samples.COLUMNS`, long texts cut."""
     messages = [[turn["role"], _text(turn["content"])] for turn in row["messages"][:MESSAGES]]
     left = len(row["messages"]) - len(messages)
     if left:
@@ -88,8 +91,8 @@ def _text(text: str) -> str:
     return "\n".join(visible(line, MESSAGE_CHARS + 1) for line in cut.splitlines())
 
 
-def _select(column: str, rows: list[dict[str, Any]]) -> Html:
-    values = sorted({row[column] for row in rows})
+def select(column: str, values: Iterable[str]) -> Html:
+    """A choice of one value of a column, or of none."""
     every = Html(f'<option value="">{escaped(f"any {column}")}</option>')
-    options = [every, *(element("option", value, value=value) for value in values)]
+    options = [every, *(element("option", value, value=value) for value in sorted(values))]
     return element("select", *options, data_column=column, aria_label=column)

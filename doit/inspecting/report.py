@@ -76,6 +76,7 @@ def report_html(
         ),
         script="" if samples is None else f"<script>{script()}</script>",
         script_source=script_source(),
+        connect_source="'none'",
         footer=element("footer", f"Written by doit {manifest.doit}. This page needs no network."),
     )
 

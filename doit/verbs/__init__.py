@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from doit.verbs.converting import convert
-from doit.verbs.looking import crosstab, describe, heatmap, init, inspect, listing, report, samples
+from doit.verbs.looking import crosstab, describe, heatmap, init, inspect, listing, report, samples, serve
 from doit.verbs.mixing import build, curate, plan, rebuild
 from doit.verbs.proving import diff, verify, why
 from doit.verbs.sharing import publish
@@ -27,6 +27,7 @@ __all__ = [
     "rebuild",
     "report",
     "samples",
+    "serve",
     "train",
     "train_dry",
     "train_rows",

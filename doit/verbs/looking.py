@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,22 @@ def heatmap(path: str | Path, png: str | Path, *, where: Sequence[str] = ()) -> 
     from doit.inspecting.heatmap import heatmap_png
 
     storage.write_bytes(Path(png), heatmap_png(inspect(path, where=where)))
+
+
+def serve(paths: Sequence[str | Path], *, port: int = 0, told: Callable[[str], None]) -> None:
+    """Serve a page for exploring mixtures or pools, on the loopback device alone, until it is interrupted.
+
+    Args:
+        paths: one or several, side by side; each as for `inspect`.
+        port: 0 = a free one.
+        told: is given the page's address.
+
+    Raises:
+        SpecError: nothing to inspect there, or the port is taken.
+    """
+    from doit.inspecting.serving import serve as start
+
+    start([Path(path) for path in paths], port=port, told=told)
 
 
 def report(out: str | Path, html: str | Path) -> None:

@@ -163,7 +163,7 @@ def test_the_page_fetches_nothing(manifest, mixture, rejects):
     assert not re.search(r"https?://|url\(|@import|<script|<link|<iframe| on\w+=", page)
     policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
     assert policy is not None
-    scripts = r"script-src 'sha256-[A-Za-z0-9+/]{43}='; "
+    scripts = r"script-src 'sha256-[A-Za-z0-9+/]{43}='; connect-src 'none'; "
     assert re.match(rf"default-src 'none'; {scripts}style-src 'unsafe-inline'; img-src data:", policy[1])
     assert page.index("Content-Security-Policy") < page.index("<style>")
 
