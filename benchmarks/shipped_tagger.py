@@ -3,8 +3,8 @@
     python benchmarks/shipped_tagger.py [--out FILE]
 
 It learns from the requests of doit/curation/tagging/data/requests.yaml and from the labelled conversations of
-examples/; `cot.tsv` is left out, whose sums are labelled as reasoning. Run it after a change of those, of the word lists
-or of the features; tests/curation/test_tagging_shipped.py says when it is due.
+examples/; `cot.tsv` is left out, whose sums are labelled as reasoning. Run it after a change of those, of the word
+lists or of the features; tests/curation/test_tagging_shipped.py says when it is due.
 """
 
 from __future__ import annotations

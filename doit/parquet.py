@@ -34,7 +34,8 @@ class ParquetTable:
 
     Args:
         path: the file to write; it is made at once.
-        schema: a pyarrow schema, the columns and types of the file, in their order.
+        schema: a pyarrow schema, the columns and types of the file, in their order. A dictionary of strings is written,
+            and read again, as plain strings, whose pages are made from the dictionary at once.
         quick: for a cache: the lowest level of compression, dictionaries only where values repeat, no page limits by
             content; about three fifths of the time.
     """
@@ -54,6 +55,8 @@ class ParquetTable:
             use_dictionary=_repeating(schema) if quick else True,
             write_page_checksum=True,
             use_content_defined_chunking=not quick,
+            # The schema would be kept beside the file's own types only to make dictionaries of their columns again.
+            store_schema=not any(_arrow("types").is_dictionary(kind) for kind in schema.types),
         )
 
     def write_table(self, table: Any) -> None:
@@ -143,6 +146,9 @@ def _value_bytes(array: Any) -> NDArray[np.int64]:
     """Bytes of each value of an Arrow array, from its content alone: what lies under a null counts nothing."""
     types, pc = _arrow("types"), _arrow("compute")
     kind = array.type
+    if types.is_dictionary(kind):
+        lengths = pc.binary_length(array.dictionary).take(array.indices)
+        return np.asarray(_numbers(lengths) + 4, dtype=np.int64)
     if types.is_struct(kind):
         fields = [_value_bytes(field) for field in array.flatten()]
         return np.sum(fields, axis=0, dtype=np.int64) if fields else np.zeros(len(array), dtype=np.int64)

@@ -43,6 +43,7 @@ __all__ = [
     "ParquetTable",
     "atomic_file",
     "file_digest",
+    "make_parents",
     "parquet_writer",
     "publish_file",
     "recover",
@@ -98,6 +99,16 @@ def replacing(out: Path, manifest: str = "manifest.json") -> Iterator[Path]:
             _live.discard(staging.name)
             if staging.exists():
                 _trash(staging)
+
+
+def make_parents(out: Path) -> None:
+    """Make the folders above OUT where they are missing.
+
+    Raises:
+        StorageError: D104 when the disk refuses.
+    """
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
 
 
 def recover(out: Path) -> None:

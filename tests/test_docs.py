@@ -78,6 +78,10 @@ def verbs() -> dict[str, set[str]]:
     """Command -> its flags, as `--help` shows them."""
     names = re.findall(r"^│ ([a-z]+) ", run(["--help"]).out, re.MULTILINE)
     shown = {name: run([name, "--help"]).out for name in names}
+    for name, text in shown.items():
+        if f"Usage: doit {name} COMMAND" in text:
+            parts = re.findall(r"^│ ([a-z]+) ", text, re.MULTILINE)
+            shown[name] += "".join(run([name, part, "--help"]).out for part in parts)
     return {name: set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)) for name, text in shown.items()}
 
 

@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[int, tuple[str, ...]], ...] = (
 )
 FLOOR = {room: floor for floor, rooms in FLOORS for room in rooms}
 
-HEAVY = {"torch", "transformers", "datasets", "ray", "huggingface_hub", "peft", "accelerate"}
+HEAVY = {"torch", "transformers", "datasets", "ray", "huggingface_hub", "peft", "accelerate", "sklearn"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

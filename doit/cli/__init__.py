@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from cyclopts import CycloptsError
 
-from doit.cli import converting, looking, mixing, proving, sharing, training
+from doit.cli import converting, looking, mixing, proving, sharing, tagging, training
 from doit.cli.app import app
 from doit.errors import DoitError
 
-__all__ = ["app", "converting", "looking", "main", "mixing", "proving", "sharing", "training"]
+__all__ = ["app", "converting", "looking", "main", "mixing", "proving", "sharing", "tagging", "training"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

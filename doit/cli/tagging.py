@@ -13,6 +13,7 @@ from doit.errors import SpecError
 from doit.verbs import tagging as verbs
 
 if TYPE_CHECKING:
+    from doit.curation.tagging.endpoint import Endpoint
     from doit.curation.tagging.evaluating import TagEval
     from doit.curation.tagging.explaining import Explanation
     from doit.mixtures.tagging import ApplyAnswer
@@ -63,6 +64,12 @@ def apply(
     model: Model = "default",
     over: Annotated[bool, Parameter(negative="", help="Ask about labelled records, too.")] = False,
     threshold: Threshold = None,
+    endpoint: Annotated[str | None, Parameter(help="Ask an OpenAI-compatible endpoint, `http…/v1`, instead.")] = None,
+    ask: Annotated[str | None, Parameter(help="Name of the endpoint's model.")] = None,
+    key_env: Annotated[str | None, Parameter(name="--key-env", help="Environment variable with its key.")] = None,
+    price: Annotated[
+        tuple[float, float] | None, Parameter(negative="", help="Its price of a million tokens read, and written.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write records with the tagger's abilities where they have none.
@@ -74,7 +81,8 @@ def apply(
     out:
         The .parquet file to make.
     """
-    answer = verbs.tag_apply(path, out, model=model, over=over, threshold=threshold)
+    asked = _endpoint(endpoint, ask, key_env, price)
+    answer = verbs.tag_apply(path, out, model=model, over=over, threshold=threshold, endpoint=asked)
     if json:
         print_json(answer)
         return
@@ -135,12 +143,32 @@ def _told(said: Explanation) -> str:
     return "\n".join(lines)
 
 
+def _endpoint(
+    url: str | None, model: str | None, key_env: str | None, price: tuple[float, float] | None
+) -> Endpoint | None:
+    if url is None:
+        if (model, key_env, price) != (None, None, None):
+            raise SpecError("D204", "there is no endpoint to ask.", hint="Give `--endpoint` too.")
+        return None
+    from doit.curation.tagging.endpoint import Endpoint
+
+    if model is None or not url.startswith(("http://", "https://")):
+        hint = "Give `--endpoint http…/v1 --ask MODEL`."
+        raise SpecError("D204", f'the endpoint "{url}" cannot be asked.', where="--endpoint", hint=hint)
+    return Endpoint(url=url, model=model, key_env=key_env, price=price)
+
+
 def _applied(answer: ApplyAnswer) -> str:
     lines = [
         f"{answer.records:,} records in {answer.out}: {answer.kept:,} keep their label, {answer.unsure:,} have none"
     ]
     lines += [f"  {ability:18}{count:>9,}" for ability, count in answer.tagged.items()]
     lines += [f"  by rule {rule}: {count:,}" for rule, count in answer.rules.items()]
+    if answer.costs is not None:
+        cost = "" if answer.costs.cost is None else f", cost {answer.costs.cost:.4f}"
+        read, written = answer.costs.tokens_read, answer.costs.tokens_written
+        told = f"{answer.costs.asked:,} records asked about, {answer.costs.cached:,} known"
+        lines.append(f"{told}; {read:,} tokens read, {written:,} written{cost}")
     return "\n".join(lines)
 
 

@@ -48,7 +48,7 @@ class Passing(Exception):
         self.error, self.seconds = error, seconds
 
 
-def check_repository(repo: str) -> str:
+def check_repository(repo: str, where: str = "REPO") -> str:
     """The name of a repository.
 
     Raises:
@@ -56,7 +56,7 @@ def check_repository(repo: str) -> str:
     """
     if not REPOSITORY.fullmatch(repo) or len(repo) > 96:
         shown = repo if repo.isprintable() else ascii(repo)
-        raise SpecError("D204", f'"{shown}" is not a repository.', where="REPO", hint="Write owner/name.")
+        raise SpecError("D204", f'"{shown}" is not a repository.', where=where, hint="Write owner/name.")
     return repo
 
 

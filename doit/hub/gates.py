@@ -40,7 +40,7 @@ def licence_check(
     if not licensing.refused:
         return GateCheck(name="licence", ok=True, detail=stated)
     named = "; ".join(
-        f"{one.source} ({one.license}), {one.rows:,} rows{_first(places.get((one.source, one.license), ()))}: {one.why}"
+        f"{one.source} ({one.license}){_rows(one.rows, places.get((one.source, one.license), ()))}: {one.why}"
         for one in licensing.refused
     )
     if recipe:
@@ -51,8 +51,10 @@ def licence_check(
     return GateCheck(name="licence", ok=False, detail=f"{named}.")
 
 
-def _first(places: Sequence[str]) -> str:
-    return f" (first {', '.join(places[:_NAMED])})" if places else ""
+def _rows(number: int, places: Sequence[str]) -> str:
+    """How many rows of a source, and where the first are from; nothing of a model's base, which has none."""
+    first = f" (first {', '.join(places[:_NAMED])})" if places else ""
+    return f", {number:,} rows{first}" if number else ""
 
 
 def personal_check(contents: Iterable[Content], mask: frozenset[str], allowed: str | None) -> GateCheck:
@@ -76,8 +78,8 @@ def personal_check(contents: Iterable[Content], mask: frozenset[str], allowed: s
     return GateCheck(name="personal data", ok=not left, detail=detail)
 
 
-def refuse(checks: Sequence[GateCheck], where: str) -> None:
-    """Stop at the first check that fails.
+def refuse(checks: Sequence[GateCheck], where: str, *, kind: str = "mixture") -> None:
+    """Stop at the first check that fails; `kind` is what is published, as `Package.kind` has it.
 
     Raises:
         DataError: D701 a licence does not let rows be passed on; D702 secrets or personal data in rows.
@@ -86,7 +88,10 @@ def refuse(checks: Sequence[GateCheck], where: str) -> None:
         if check.ok:
             continue
         if check.name == "licence":
-            hint = 'Leave the sources out, push with `--recipe-only`, or `--accept-license "reason"`.'
+            ways = "Leave the sources out, push with `--recipe-only`, or"
+            if kind == "model":
+                ways = "State the base's licence with `--base-license`, or push with"
+            hint = f'{ways} `--accept-license "reason"`.'
             raise DataError("D701", check.detail, where=where, hint=hint)
         hint = 'Mask them with `--redact`; personal data may stay with `--allow-personal "reason"`, keys may not.'
         raise DataError("D702", check.detail, where=where, hint=hint)

@@ -64,10 +64,17 @@ def pack_run(folder: Path, repo: str, staging: Path, choices: Choices) -> Packag
 
 
 def _run_licence(run: Run, accepted: str | None, *, adapter: bool) -> tuple[Licensing, GateCheck]:
-    """The licence of the weights. Data are not passed on with them; a base is, unless only an adapter is published."""
-    rows = {(f"base {run.model.name}", run.model.license): 0}
+    """The licence of the weights. Data are not passed on with them; a base is, unless only an adapter is published.
+
+    A base whose weights the run drew itself is nobody else's, and asks nothing where no licence is stated for it.
+    """
+    drawn = isinstance(run.spec.get("model"), dict) and run.model.license == "unknown"
+    rows = {} if drawn else {(f"base {run.model.name}", run.model.license): 0}
     rows |= dict.fromkeys((run.licenses or {"the mixture": "unknown"}).items(), 0)
     found = licensing(rows)
+    if drawn:
+        said = "The weights of the base were drawn for this run, and nobody else's terms are on them."
+        found = found.model_copy(update={"reasons": (said, *found.reasons)})
     base = [one for one in found.refused if one.source.startswith("base ")]
     passed_on = found.model_copy(update={"refused": () if adapter else tuple(base)})
     check = gates.licence_check(passed_on, {}, accepted)

@@ -77,6 +77,9 @@ def public_manifest(manifest: Manifest, files: Mapping[str, BuiltFile]) -> Manif
     return manifest.model_copy(
         update={
             "inputs": inputs,
+            "rule_files": tuple(
+                one.model_copy(update={"file": public_spec(one.file, "files")}) for one in manifest.rule_files
+            ),
             "spec": public_spec(manifest.spec),
             "plan": plan,
             "warnings": tuple(map(said, manifest.warnings)),
@@ -96,7 +99,11 @@ def public_spec(value: Any, key: str = "") -> Any:
         return {name: public_spec(inner, name) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [public_spec(inner, key) for inner in value]
-    if isinstance(value, str) and key in {"files", "tokenizer", "dataset", "extends"} and _OUTSIDE.match(value):
+    if (
+        isinstance(value, str)
+        and key in {"files", "tokenizer", "tagger", "dataset", "extends", "scores", "embeddings"}
+        and _OUTSIDE.match(value)
+    ):
         return _below(_slashes(value))
     return value
 

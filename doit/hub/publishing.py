@@ -52,7 +52,7 @@ def publish(
         package = _pack(folder, repo, Path(staging), choices)
         pushed = None
         if not dry_run:
-            gates.refuse(package.checks, str(folder))
+            gates.refuse(package.checks, str(folder), kind=package.kind)
             connection = Connection(repo, waits)
             with guarded(connection):
                 connection.logged_in()
@@ -83,7 +83,10 @@ def _pack(folder: Path, repo: str, staging: Path, choices: Choices) -> Package:
     if wrong:
         raise SpecError("D204", "it is for mixtures, and this is a run.", where=wrong[0])
     if choices.mixture is not None:
-        check_repository(choices.mixture)
+        check_repository(choices.mixture, "--mixture")
+    if choices.base_license is not None and not choices.base_license.strip():
+        hint = "Give an SPDX identifier, such as Apache-2.0."
+        raise SpecError("D204", "it is empty.", where="--base-license", hint=hint)
     return pack_run(folder, repo, staging, choices)
 
 

@@ -221,8 +221,8 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
             held = _in_order(slim, name, spec.seed)
             if held.height:
                 data += write_split(name, held, found.pool.parts, folder / "data", digest)
+        counts = count(lines.select("source", "fate", "rule"), [s.card.name for s in resolved.sources])
         ledgered.result()
-    counts = count(lines.select("source", "fate", "rule"), [s.card.name for s in resolved.sources])
     manifest = Manifest(
         doit=version("doit-mix"),
         name=spec.name,

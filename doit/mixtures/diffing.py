@@ -72,7 +72,7 @@ def diff(a: Path, b: Path, *, ids: int = 0) -> DiffAnswer:
         changed=changed,
         reordered=not (equal or changed or only[0].len() or only[1].len()),
         spec=tuple(differences(_flat(one.manifest.spec), _flat(other.manifest.spec))),
-        inputs=tuple(_inputs(one.manifest.inputs, other.manifest.inputs)),
+        inputs=tuple(_inputs(_read_by(one.manifest), _read_by(other.manifest))),
         versions=tuple(version_differences(one.manifest, other.manifest.doit, other.manifest.versions)),
         ids_a=tuple(only[0].sort().head(ids)) if ids else None,
         ids_b=tuple(only[1].sort().head(ids)) if ids else None,
@@ -228,6 +228,15 @@ def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
     for name, item in items.items():
         part = f'"{name}"' if "." in str(name) else str(name)
         yield from _leaves(item, f"{key}.{part}" if key else part)
+
+
+def _read_by(manifest: Manifest) -> list[InputFile]:
+    """The files of the sources, and those that rules read, under what reads them."""
+    beside = [
+        InputFile(source=one.of, file=one.file, bytes=one.bytes, sha256=one.sha256, read=0)
+        for one in manifest.rule_files
+    ]
+    return [*manifest.inputs, *beside]
 
 
 def _inputs(a: Sequence[InputFile], b: Sequence[InputFile]) -> list[InputDifference]:

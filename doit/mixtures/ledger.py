@@ -55,8 +55,21 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
 
 
 def as_arrow(lines: pl.DataFrame) -> pa.Table:
-    """A ledger as it is written."""
-    return lines.with_columns(hexadecimal(lines["id"])).select(LEDGER.names).to_arrow().cast(LEDGER)
+    """A ledger as it is written: `doit.table.LEDGER`, but names stay dictionaries, which are not spelled out."""
+    table = lines.with_columns(hexadecimal(lines["id"])).select(LEDGER.names).to_arrow()
+    columns, fields = [], []
+    for field, column in zip(LEDGER, table.columns, strict=True):
+        named = pa.types.is_dictionary(column.type)
+        kind = pa.dictionary(pa.int32(), pa.string()) if named else field.type
+        chunks = [_named(chunk) for chunk in column.chunks] if named else column.cast(kind).chunks
+        columns.append(pa.chunked_array(chunks, kind))
+        fields.append(field.with_type(kind))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, LEDGER.metadata))
+
+
+def _named(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
+    """A dictionary with the types that Parquet's writer takes."""
+    return pa.DictionaryArray.from_arrays(chunk.indices.cast(pa.int32()), chunk.dictionary.cast(pa.string()))
 
 
 def count(lines: pl.DataFrame, sources: Sequence[str]) -> dict[str, SourceCounts]:

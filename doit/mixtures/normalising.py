@@ -101,6 +101,7 @@ def code_files() -> list[str]:
     """What `code_digest` is of, as paths in the package: this module, what it imports in `ROOMS`, and their tables."""
     root = Path(doit.__file__).parent
     found: set[Path] = set()
+    named: set[str] = set()
     waiting = [Path(__file__)]
     while waiting:
         path = waiting.pop()
@@ -110,7 +111,9 @@ def code_files() -> list[str]:
         text = path.read_text(encoding="utf-8")
         tables = (path.parent / "data" / name for name in _TABLE.findall(text))
         found.update(table for table in tables if table.is_file())
-        waiting += [module for name in _imported(text) for module in _modules(root, name)]
+        new = set(_imported(text)) - named
+        named |= new
+        waiting += [module for name in new for module in _modules(root, name)]
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 

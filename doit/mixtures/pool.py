@@ -45,8 +45,6 @@ SLIM = ("id", "written", "language", "ability", "row", "part", "group", "turns",
 LAYOUT = 2
 """Number of the way in which an entry is kept; another one is another entry."""
 
-WORD = pl.lit(1 << 64, pl.UInt128)
-
 SPAN_BYTES = 32 << 20
 """Bytes of one stretch of a large file: a fraction of a second's reading, and the grain of resuming and of progress."""
 
@@ -194,11 +192,13 @@ def slim_table(pool: Sequence[PoolPart], sources: Sequence[SourceFiles]) -> pl.D
         "construction": pl.Enum(sorted({source.card.construction for source in sources})),
         "license": pl.Enum(sorted({source.card.license for source in sources})),
     }
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        read = list(threads.map(_slim, [member.entry.folder for member in pool]))
     frames = []
-    for number, member in enumerate(pool):
+    for number, (member, columns) in enumerate(zip(pool, read, strict=True)):
         source = by_name[member.source]
         frames.append(
-            _slim(member.entry.folder).with_columns(
+            columns.with_columns(
                 row=pl.col("row") + member.first_row,
                 number=pl.lit(number, pl.UInt32),
                 position=pl.int_range(pl.len(), dtype=pl.UInt32),
@@ -220,9 +220,10 @@ def _slim(folder: Path) -> pl.DataFrame:
     for name in SLIM:
         column = table[name]
         if name == "id":
-            columns.append(wide_numbers(name, binascii.unhexlify(b"".join(map(_bytes, column.chunks)))))
+            digits = b"".join(binascii.unhexlify(_characters(chunk)) for chunk in column.chunks)
+            columns.append(_wide(name, pa.Array.from_buffers(pa.binary(16), len(column), [None, pa.py_buffer(digits)])))
         elif name == "written":
-            columns.append(wide_numbers(name, b"".join(map(_bytes, column.chunks))))
+            columns.append(_wide(name, column))
         elif name in ("language", "ability"):
             columns.append(pl.Series(name, pc.dictionary_encode(column), dtype=pl.Categorical))
         else:
@@ -230,21 +231,17 @@ def _slim(folder: Path) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _bytes(array: pa.Array) -> memoryview | bytes:
-    """The values of an array without nulls, all of 16 bytes or all of 32 digits, one after another."""
+def _characters(array: pa.StringArray) -> memoryview | bytes:
+    """The texts of an array without nulls, one after another."""
     if not len(array):
         return b""
-    if pa.types.is_string(array.type):
-        ends = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
-        return memoryview(array.buffers()[2])[int(ends[0]) : int(ends[-1])]
-    return memoryview(array.buffers()[1])[16 * array.offset : 16 * (array.offset + len(array))]
+    ends = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
+    return memoryview(array.buffers()[2])[int(ends[0]) : int(ends[-1])]
 
 
-def wide_numbers(name: str, data: bytes) -> pl.Series:
-    """A column of 128-bit numbers from their bytes, the highest first."""
-    words = np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2)
-    halves = pl.DataFrame({"high": words[:, 0], "low": words[:, 1]})
-    return halves.select((pl.col("high").cast(pl.UInt128) * WORD + pl.col("low")).alias(name)).to_series()
+def _wide(name: str, column: pa.Array | pa.ChunkedArray) -> pl.Series:
+    """A column of 128-bit numbers from 16 bytes each, the highest first."""
+    return pl.Series(name, column).bin.reinterpret(dtype=pl.UInt128, endianness="big")
 
 
 def all_rejects(pool: Sequence[PoolPart]) -> pa.Table:

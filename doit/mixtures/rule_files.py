@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from doit import storage
@@ -54,17 +54,15 @@ def place_rules(
         DataError: D102 a file whose bytes changed.
         StorageError: D102 a manifest that lacks a file's digest.
     """
-    known = {(one.of, one.file): one for one in files}
     placed = []
     for rule in rules:
         update = {}
         for field, name in _named([rule]):
-            one = known.get((field, name)) or known.get((field, f"{name}/tokenizer.json"))
-            update[field] = _inside(_found(one, name, find, folder, where), folder)
+            update[field] = _inside(_found(_meant(files, field, name), name, find, folder, where), folder)
         placed.append(rule.model_copy(update=update) if update else rule)
     cards = [card for rule in rules if isinstance(rule, Contaminated) for card in rule.against]
     benchmarks = {card.name: card for card in cards if isinstance(card, DatasetCard)}
-    return tuple(placed), tuple(_benchmark(card, known.values(), find, folder, where) for card in benchmarks.values())
+    return tuple(placed), tuple(_benchmark(card, files, find, folder, where) for card in benchmarks.values())
 
 
 def _named(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
@@ -76,9 +74,16 @@ def _named(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
                 yield field, name
 
 
-def _benchmark(
-    card: DatasetCard, files: Iterable[RuleFile], find: Find, folder: Path, where: str
-) -> SourceFiles:
+def _meant(files: Sequence[RuleFile], field: str, name: str) -> RuleFile | None:
+    """The file that a rule names; where folders were taken from a published manifest, the one whose path ends so."""
+    mine = [(one, one.file.removesuffix("/tokenizer.json")) for one in files if one.of == field]
+    same = [one for one, file in mine if name in (file, one.file)]
+    alike = [one for one, file in mine if f"/{file}".endswith(f"/{name}") or f"/{name}".endswith(f"/{file}")]
+    found = same or alike
+    return found[0] if len(found) == 1 else None
+
+
+def _benchmark(card: DatasetCard, files: Sequence[RuleFile], find: Find, folder: Path, where: str) -> SourceFiles:
     mine = [one for one in files if one.of == card.name]
     if not mine:
         raise StorageError("D102", f'the manifest names no files of the benchmark "{card.name}".', where=where)

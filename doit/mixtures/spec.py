@@ -118,6 +118,8 @@ class MixtureSpec(Frozen):
     """A `tokenizer.json` or a folder with one, relative to the spec; fills the column `tokens`."""
     count: Literal["all", "supervised"] = "all"
     """Which tokens count where the unit is tokens: of all contents, or of the assistant's."""
+    tagger: str | None = None
+    """`default`, or the file of a fitted tagger, relative to the spec: gives records an ability that have none."""
     langid: LangId = "fast"
     """How the language is told: by script, then function words of the common Latin-script languages; under `langdetect`
     that library has a second look at the undecided."""

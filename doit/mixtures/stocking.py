@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
 from doit.curation.rules.base import Benchmark, text_of
+from doit.curation.tagging.model import DEFAULT, Tagger, load_tagger
 from doit.errors import DataError, DoitError, ShortStock
 from doit.mixtures import cells as cellular
 from doit.mixtures.curating import Curated, Means, curate, near_clusters
@@ -18,6 +20,7 @@ from doit.mixtures.loading import Resolved, SourceFiles
 from doit.mixtures.plan import Axis
 from doit.mixtures.pool import Pool, PoolPart, all_rejects, build_pool, scan_records, slim_table
 from doit.mixtures.splitting import split
+from doit.mixtures.tagging import pool_tags, with_tags
 from doit.mixtures.tokens import Tokenizer, count_tokens, load_tokenizer
 
 
@@ -52,9 +55,11 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
         if warnings:
             raise DataError(warnings[0][:4], warnings[0][5:])
     spec = resolved.spec
-    curated, tokenizer = _curated(pool, resolved, workers, engine)
+    curated, tokenizer, unread = _curated(pool, resolved, workers, engine)
+    if strict and unread:
+        raise DataError(unread[0][:4], unread[0][5:])
     pool = curated.pool(pool)
-    warnings += curated.losses()
+    warnings += [*unread, *curated.losses()]
     slim = _keep(curated.slim, resolved)
     axes = spec.axes()
     usable = slim["rule"].is_null()
@@ -70,22 +75,30 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
     return Stocked(pool, slim, axes, named, curated, (*fetched, *warnings), weight, tokenizer)
 
 
-def _curated(pool: Pool, resolved: Resolved, workers: int | None, engine: str) -> tuple[Curated, str | None]:
-    """The pool after the spec's rules, and the SHA-256 of the tokenizer that fills `tokens` and `supervised`."""
+def _curated(pool: Pool, resolved: Resolved, workers: int | None, engine: str) -> tuple[Curated, str | None, list[str]]:
+    """The pool after the spec's rules, the SHA-256 of the tokenizer that fills `tokens` and `supervised`, and a warning
+    for every benchmark of which not all rows could be read.
+    """
     spec = resolved.spec
     try:
         tokenizer = None if spec.tokenizer is None else load_tokenizer(spec.tokenizer, resolved.folder)
-        table = partial(_table, resolved=resolved, tokenizer=tokenizer)
-        benchmarks = {one.card.name: _benchmark(one, workers, engine) for one in resolved.benchmarks}
+        tagger = _tagger(spec.tagger, resolved.folder)
+        table = partial(_table, resolved=resolved, tokenizer=tokenizer, tagger=tagger)
+        read = [_benchmark(one, workers, engine) for one in resolved.benchmarks]
+        benchmarks = {benchmark.name: benchmark for benchmark, _ in read}
         means = Means(table, resolved.folder, spec.tokenizer, benchmarks, spec.langid, workers, engine)
         curated = curate(pool.parts, spec.curation, means)
     except DoitError as error:
         raise error.within(resolved.where) from None
-    return curated, None if tokenizer is None else tokenizer.sha256
+    return curated, None if tokenizer is None else tokenizer.sha256, [said for _, said in read if said]
 
 
-def _benchmark(source: SourceFiles, workers: int | None, engine: str) -> Benchmark:
-    """The items of a benchmark, read as any source is."""
+def _benchmark(source: SourceFiles, workers: int | None, engine: str) -> tuple[Benchmark, str]:
+    """The items of a benchmark, read as any source is, and what to say of the rows that make none.
+
+    Raises:
+        DataError: it has no item, so that everything would pass for clean: D320, or the code of its first row.
+    """
     pool = build_pool([source], workers=workers, engine=engine)
     place = {"file": pl.String, "row": pl.Int64, "part": pl.Int32, "prompt": pl.String, "answer": pl.String}
     frames = [pl.DataFrame(schema=place)]
@@ -95,12 +108,34 @@ def _benchmark(source: SourceFiles, workers: int | None, engine: str) -> Benchma
             pl.lit(part.file).alias("file"), pl.col("row") + part.first_row, "part", **texts
         )
         frames.append(items.collect())
-    return Benchmark(source.card.name, pl.concat(frames, how="vertical_relaxed"))
+    held, rejects = pl.concat(frames, how="vertical_relaxed"), all_rejects(pool.parts)
+    if not rejects.num_rows and held.height:
+        return Benchmark(source.card.name, held), ""
+    where = f"benchmark {source.card.name}"
+    if not rejects.num_rows:
+        raise DataError("D320", "it has no rows.", where=where, hint="Look whether its files are the right ones.")
+    first = rejects.slice(0, 1).to_pylist()[0]
+    what = f"{rejects.num_rows:,} of its rows are no items, the first: {first['reason']}"
+    if not held.height:
+        raise DataError(first["code"], f"all {what}", where=where, hint="Look at the fields of its card's shape.")
+    return Benchmark(source.card.name, held), f"{first['code']} {where}: {what}"
 
 
-def _table(parts: Sequence[PoolPart], *, resolved: Resolved, tokenizer: Tokenizer | None) -> pl.DataFrame:
-    """The slim table of a pool with `tokens` and `supervised`, null where the spec names no tokenizer."""
+def _tagger(name: str | None, folder: Path) -> Tagger | None:
+    """The tagger that a spec names."""
+    return None if name is None else load_tagger(name if name == DEFAULT else str(folder / name))
+
+
+def _table(
+    parts: Sequence[PoolPart], *, resolved: Resolved, tokenizer: Tokenizer | None, tagger: Tagger | None
+) -> pl.DataFrame:
+    """The slim table of a pool with `tokens` and `supervised`, null where the spec names no tokenizer.
+
+    Where it names a tagger, records without an ability have the tagger's, and `ability_from` says which.
+    """
     slim = slim_table(parts, resolved.sources)
+    if tagger is not None:
+        slim = with_tags(slim, pool_tags(parts, tagger)["ability"])
     if tokenizer is None:
         return slim.with_columns(tokens=pl.lit(None, pl.Int32), supervised=pl.lit(None, pl.Int32))
     return pl.concat([slim, count_tokens(parts, tokenizer)], how="horizontal")

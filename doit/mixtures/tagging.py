@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from doit import storage
+from doit.curation.tagging.endpoint import Costs, EndpointTagger
 from doit.curation.tagging.evaluating import TagEval, evaluate
 from doit.curation.tagging.explaining import Explanation, explain
 from doit.curation.tagging.model import TAGS, Tagger, tag
@@ -64,6 +65,8 @@ class ApplyAnswer(Frozen):
     """Records without an ability after it."""
     rules: dict[str, int]
     """Rule -> records that it decided."""
+    costs: Costs | None = None
+    """Of an endpoint."""
 
 
 def fit_answer(out: Path, model: Tagger) -> FitAnswer:
@@ -80,7 +83,7 @@ def fit_answer(out: Path, model: Tagger) -> FitAnswer:
 
 
 def records_of(path: Path) -> Iterator[pl.DataFrame]:
-    """The records of a mixture spec's sources (the pool, before curation), of a mixture, or of Parquet files, in batches.
+    """The records of a spec's sources (the pool, before curation), of a mixture, or of Parquet files, in batches.
 
     Raises:
         SpecError: there is nothing to read, or the spec is wrong.
@@ -153,7 +156,9 @@ def evaluated(path: Path, model: Tagger, *, threshold: float | None = None) -> T
     return evaluate(records["ability"], tags["ability"])
 
 
-def apply_tags(path: Path, out: Path, model: Tagger, *, over: bool = False, threshold: float | None = None) -> ApplyAnswer:
+def apply_tags(
+    path: Path, out: Path, model: Tagger | EndpointTagger, *, over: bool = False, threshold: float | None = None
+) -> ApplyAnswer:
     """Write the records of an input as one Parquet file in which those without an ability have the tagger's.
 
     The file has the input's columns, `ability` and `ability_from` filled in, and two more: `ability_score` and
@@ -162,9 +167,9 @@ def apply_tags(path: Path, out: Path, model: Tagger, *, over: bool = False, thre
     Args:
         path: as for `records_of`.
         out: the file to make.
-        model: the tagger.
+        model: the tagger, or an endpoint that is asked.
         over: ask it about records with a label too, and replace the label where it is sure.
-        threshold: instead of the model's own.
+        threshold: instead of the model's own; an endpoint has none.
 
     Raises:
         SpecError: D204 OUT is no `.parquet` file, or is one of the inputs.
@@ -196,18 +201,25 @@ def apply_tags(path: Path, out: Path, model: Tagger, *, over: bool = False, thre
         tagged=dict(sorted(tagged.items())),
         unsure=counts["unsure"],
         rules=dict(sorted(rules.items())),
+        costs=model.costs if isinstance(model, EndpointTagger) else None,
     )
 
 
-def _filled(batch: pl.DataFrame, model: Tagger, *, over: bool, threshold: float | None) -> pl.DataFrame:
+def _filled(
+    batch: pl.DataFrame, model: Tagger | EndpointTagger, *, over: bool, threshold: float | None
+) -> pl.DataFrame:
     asked = pl.col("ability").is_null() | pl.lit(value=over)
     if "ability_from" not in batch.columns:
         batch = batch.with_columns(ability_from=pl.when(pl.col("ability").is_not_null()).then(pl.lit("card")))
-    said = batch.select(*texts())
-    tags = tag(said["prompt"], said["answer"], model, threshold=threshold)
-    frame = batch.with_columns(
-        asked=asked, new=tags["ability"], ability_score=tags["score"], ability_reason=tags["reason"]
-    )
+    batch = batch.with_columns(asked=asked)
+    said = batch.filter("asked").select(*texts())
+    if isinstance(model, EndpointTagger):
+        told = model.tag(said["prompt"], said["answer"])
+    else:
+        told = tag(said["prompt"], said["answer"], model, threshold=threshold)
+    at = batch.select(pl.when("asked").then(pl.col("asked").cum_sum() - 1)).to_series()
+    tags = told.select(pl.all().gather(at))
+    frame = batch.with_columns(new=tags["ability"], ability_score=tags["score"], ability_reason=tags["reason"])
     given = pl.col("asked") & pl.col("new").is_not_null()
     return frame.with_columns(
         ability=pl.when(given).then("new").otherwise(pl.col("ability").cast(pl.String)),
@@ -278,15 +290,32 @@ def pool_tags(pool: Sequence[PoolPart], model: Tagger) -> pl.DataFrame:
     return pl.concat(found) if found else pl.DataFrame(schema=TAGS)
 
 
+def with_tags(slim: pl.DataFrame, tags: pl.Series) -> pl.DataFrame:
+    """The slim table with a tagger's ability for records that have none, and `ability_from`: `card` or `tagger`."""
+    own, given = slim["ability"].cast(pl.String), tags.cast(pl.String)
+    both = pl.DataFrame({"own": own, "given": given}).select(
+        ability=pl.coalesce("own", "given"),
+        ability_from=pl.when(pl.col("own").is_not_null())
+        .then(pl.lit("card"))
+        .when(pl.col("given").is_not_null())
+        .then(pl.lit(TAGGER)),
+    )
+    kinds = pl.Enum(sorted(both["ability"].drop_nulls().unique()))
+    return slim.with_columns(both["ability"].cast(kinds), both["ability_from"].cast(pl.Enum(["card", TAGGER])))
+
+
 def _path(folder: Path, model: Tagger) -> Path:
     key = hashlib.sha256(curation_code() + model.digest.encode()).hexdigest()
     return folder / "tags" / f"{key[:32]}.parquet"
 
 
 def _known(folder: Path, model: Tagger) -> bool:
+    """Whether tags are there and undamaged."""
     path = _path(folder, model)
-    told = path.with_suffix(".sha256")
-    return path.is_file() and told.is_file() and told.read_text(encoding="utf-8") == storage.file_digest(path)
+    try:
+        return path.with_suffix(".sha256").read_text(encoding="ascii") == storage.file_digest(path)
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _entry_tags(folder: Path, model: Tagger, progress: Progress) -> pl.DataFrame:
@@ -299,4 +328,4 @@ def _entry_tags(folder: Path, model: Tagger, progress: Progress) -> pl.DataFrame
             (pl.concat(made) if made else pl.DataFrame(schema=TAGS)).write_parquet(file)
         storage.write_text(path.with_suffix(".sha256"), storage.file_digest(path))
         progress.advance(len(records))
-    return pl.read_parquet(path)
+    return pl.read_parquet(path, glob=False)

@@ -12,9 +12,12 @@ import polars as pl
 from pydantic import ValidationError
 
 from doit.curation.rules.base import Rule
+from doit.curation.rules.contamination import Contaminated
 from doit.curation.rules.duplicates import applied
+from doit.curation.rules.lengths import Tokens
 from doit.errors import CODES, SpecError, did_you_mean
 from doit.mixtures.answers import Place, Rank, WhyAnswer, WhyLine
+from doit.mixtures.evidence import FOLDER, evidence_names
 from doit.mixtures.identical import EXACT
 from doit.mixtures.manifest import Manifest, spelled_out
 from doit.mixtures.opening import Opened, collected, open_mixtures, scan_table
@@ -30,6 +33,8 @@ _MOST_ITEMS = 5
 """Items of benchmarks that are named of one record."""
 
 _ID = re.compile(r"[0-9a-fA-F]+")
+_ALIKE = re.compile(r"(-?[0-9.]+) [0-9a-f]{32}")
+"""A similarity and the survivor's id, as rules that compare records write them."""
 _WHOLE_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
@@ -268,7 +273,7 @@ def _read(line: WhyLine) -> str:
 def _change(title: str, rule: Rule) -> str:
     """What a rule did to a record's text."""
     if isinstance(rule, Tokens):
-        return f"{title} split a conversation of more than {rule.at_most:,} tokens: this is a piece of it, with its own id."
+        return f"It is a piece, with an id of its own, of a conversation that {title} split at {rule.at_most:,}."
     asked = ", ".join(f"{name}: {_plain(value)}" for name, value in (_fields(rule) or {}).items())
     return f"{title} changed its text ({asked}); its id is of the text as it was."
 
@@ -305,13 +310,25 @@ def _dropped(line: WhyLine, manifest: Manifest) -> list[str]:
         return [f"Dropped: the card leaves this row out ({asked})." if asked else "Dropped: the card leaves it out."]
     if line.survivor is not None:
         place = line.survivor
-        same = "the same conversation" if line.rule == EXACT else "a record that it duplicates"
+        same = "the same conversation" if line.rule == EXACT else _likeness(line)
         at = f"{place.file} row {place.row:,}" if place.row is not None else place.file
         kept = f"{same} was kept: {at} of source {place.source}"
         by = "" if place.rule is None else f" by {place.rule}" if place.fate == "dropped" else f" ({place.rule})"
+        kept = kept.replace(" was kept: ", ": ") if "that stays" in kept else kept
         return [f"Dropped by {line.rule}: {kept}.", f"That record is {place.fate}{by}."]
     measured = "" if line.value is None else f": it has {line.value}"
     return [f"Dropped by {line.rule}{f' ({asked})' if asked else ''}{measured}."]
+
+
+def _likeness(line: WhyLine) -> str:
+    """What the record that was kept is to the one that was dropped, and how like it is."""
+    alike = _ALIKE.fullmatch(line.value or "")
+    if alike is None:
+        return "a record that it duplicates"
+    asks = line.asks or {}
+    if "threshold" in asks:
+        return f"a record that it duplicates (similarity {alike[1]}, threshold {_plain(asks['threshold'])})"
+    return f"the nearest record that stays (cosine {alike[1]})"
 
 
 def _rejected(line: WhyLine, manifest: Manifest) -> list[str]:

@@ -98,9 +98,8 @@ def _numbers(values: NDArray[np.int64]) -> pa.Array:
 
 def _finish(table: pa.Table, rows: pl.DataFrame, files: Sequence[str]) -> pa.Table:
     """Add what follows from the card and the draw, in the order and types of a mixture."""
-    tagged = pl.DataFrame({"tagged": pl.Series(table["ability"].is_valid())})
     columns = {
-        "ability_from": tagged.select(pl.when("tagged").then(pl.lit("card"))).to_series().to_arrow(),
+        **_abilities(table, rows),
         "file": pl.Series(files, dtype=pl.String).gather(rows["number"]).to_arrow(),
         "row": rows["row"].to_arrow(),
         "part": rows["part"].to_arrow(),
@@ -109,8 +108,17 @@ def _finish(table: pa.Table, rows: pl.DataFrame, files: Sequence[str]) -> pa.Tab
         "epoch": rows["epoch"].to_arrow(),
     }
     for name, column in columns.items():
+        table = table.drop_columns(name) if name in table.column_names else table
         table = table.append_column(name, column)
     return _marked(table, rows["marks"]).select(MIXTURE.names).cast(MIXTURE)
+
+
+def _abilities(table: pa.Table, rows: pl.DataFrame) -> dict[str, pa.Array]:
+    """Where abilities are from; and, where a tagger gave some, the abilities themselves."""
+    if "ability_from" in rows.columns:
+        return {name: rows[name].cast(pl.String).to_arrow() for name in ("ability", "ability_from")}
+    tagged = pl.DataFrame({"tagged": pl.Series(table["ability"].is_valid())})
+    return {"ability_from": tagged.select(pl.when("tagged").then(pl.lit("card"))).to_series().to_arrow()}
 
 
 def _marked(table: pa.Table, marks: pl.Series) -> pa.Table:

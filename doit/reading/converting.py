@@ -125,6 +125,8 @@ def described_input(file: Path, card: DatasetCard | None, kind: str | None) -> I
     Raises:
         SpecError: D203 for an unknown shape, D204 where no shape fits what is in the file, D206 for a missing file.
     """
+    if file.is_dir():
+        raise SpecError("D206", "this is a folder, not a file.", where=str(file), hint="Name the files in it.")
     if not file.is_file():
         raise SpecError("D206", "there is no such file.", where=str(file))
     if card is not None:

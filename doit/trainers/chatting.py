@@ -9,8 +9,8 @@ from typing import Any
 from doit.errors import SpecError
 from doit.schemas.base import Frozen
 from doit.trainers.encoding import ControlTokens, Encoder
-from doit.trainers.models import pad_id, quiet
-from doit.trainers.rendering import CannotRender, Message, prompt_of, renderer_of
+from doit.trainers.models import pad_id, positions, quiet
+from doit.trainers.rendering import CannotRender, Message, end_ids, prompt_of, renderer_of
 from doit.trainers.runs import OpenRun, open_run
 
 
@@ -43,6 +43,7 @@ class Chat:
         control = ControlTokens(opened.tokenizer)
         self._renderer = renderer_of(opened.tokenizer, opened.spec, control)
         self._encoder = Encoder(opened.tokenizer, control, bos=self._renderer.bos)
+        self._ends = end_ids(opened.tokenizer, opened.spec)
         self._messages = [Message("system", system)] if system else []
 
     def ask(self, text: str) -> ChatAnswer:
@@ -67,7 +68,7 @@ class Chat:
         import torch
 
         tokenizer, model = self._opened.tokenizer, self._opened.model
-        ends = self._ends()
+        ends = self._ends
         device = next(model.parameters()).device
         given = torch.tensor([list(prompt)], device=device)
         how: dict[str, Any] = {"do_sample": self._temperature > 0}
@@ -78,7 +79,7 @@ class Chat:
             out = model.generate(
                 input_ids=given,
                 attention_mask=torch.ones_like(given),
-                max_new_tokens=self._limit,
+                max_new_tokens=self._room(len(prompt)),
                 eos_token_id=ends,
                 pad_token_id=pad_id(tokenizer),
                 **how,
@@ -87,11 +88,20 @@ class Chat:
         new = new[len(prompt) :] if new[: len(prompt)] == list(prompt) else new
         return new, bool(new) and new[-1] in ends
 
-    def _ends(self) -> list[int]:
-        """Tokens that end an answer: the template's, and the tokenizer's own."""
-        tokenizer = self._opened.tokenizer
-        found = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(self._renderer.end_token())}
-        return sorted(one for one in found if one is not None)
+    def _room(self, taken: int) -> int:
+        """How many tokens may follow so many: no more than the model has positions for.
+
+        Raises:
+            SpecError: D204 there is no room for an answer.
+        """
+        most = positions(self._opened.model)
+        if most is None:
+            return self._limit
+        virtual = getattr(getattr(self._opened.model, "active_peft_config", None), "num_virtual_tokens", None) or 0
+        if taken + virtual >= most:
+            what = f"the conversation has {taken:,} tokens, and the model was made for {most:,}."
+            raise SpecError("D204", what, where=self._opened.run.name, hint="Begin a new conversation.")
+        return min(self._limit, most - taken - virtual)
 
 
 def chat(

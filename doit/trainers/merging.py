@@ -6,6 +6,8 @@ from pathlib import Path
 
 from doit.errors import SpecError
 from doit.schemas.base import Frozen
+from doit.trainers.models import stop_at
+from doit.trainers.rendering import end_ids
 from doit.trainers.runs import open_run, read_run, refuse_merge, write_weights
 
 
@@ -42,6 +44,7 @@ def merge(folder: Path, out: Path) -> MergeAnswer:
         raise SpecError("D607", f"`{opened.run.method}` cannot be merged: {line}.", where=str(folder)) from None
 
     def write(staging: Path) -> None:
+        stop_at(merged, end_ids(opened.tokenizer, opened.spec))
         merged.save_pretrained(staging)
         opened.tokenizer.save_pretrained(staging)
 

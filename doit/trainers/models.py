@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import orjson
 
-from doit import storage
+from doit import storage, yamlio
 from doit.errors import MissingExtra, SpecError, StorageError
 from doit.trainers.spec import FittedTokenizer, NewModel, TrainerSpec
 
@@ -31,6 +31,7 @@ END, PAD = "<|endoftext|>", "<|pad|>"
 
 _REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 _CONFIG_FILES = ["config.json"]
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 _TOKENIZER_FILES = ["*.json", "*.model", "*.txt", "*.jinja"]
 
 
@@ -113,7 +114,8 @@ def _fetched(name: str, revision: str | None, files: str) -> ModelPlace:
     need_libraries("huggingface_hub")
     import huggingface_hub as hub
 
-    wanted = {"config": _CONFIG_FILES, "tokenizer": _TOKENIZER_FILES}.get(files, [*_TOKENIZER_FILES, "*.safetensors"])
+    everything = [*_TOKENIZER_FILES, "*.safetensors", "README.md"]
+    wanted = {"config": _CONFIG_FILES, "tokenizer": _TOKENIZER_FILES}.get(files, everything)
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in hub.constants.ENV_VARS_TRUE_VALUES
     try:
         found = hub.snapshot_download(
@@ -152,6 +154,23 @@ def _hub_error(error: Exception, name: str, revision: str | None) -> SpecError |
         return StorageError("D104", f"{error.strerror}.", where=str(error.filename or name))
     hint = "Try again, look at HF_ENDPOINT and HF_HUB_OFFLINE, or name a folder that has the model."
     return SpecError("D211", f"the Hub cannot be reached or broke off ({type(error).__name__}).", where=name, hint=hint)
+
+
+def stated_license(place: ModelPlace) -> str:
+    """The licence that the front matter of a model's README.md states, as the Hub writes it there; else `unknown`."""
+    path = (place.folder or Path()) / "README.md"
+    if place.folder is None or not path.is_file():
+        return "unknown"
+    try:
+        begin, _, rest = path.read_text(encoding="utf-8").partition("---\n")
+        front, end, _ = rest.partition("\n---")
+        stated = yamlio.loads(front, str(path)) if end and not begin.strip() else {}
+    except (OSError, ValueError, SpecError):
+        return "unknown"
+    found = stated.get("license") if isinstance(stated, dict) else None
+    if found == "other":
+        found = stated.get("license_name")
+    return found.strip() if isinstance(found, str) and found.strip() else "unknown"
 
 
 def load_config(place: ModelPlace, model: str | NewModel) -> Any:
@@ -278,7 +297,12 @@ def read_tokenizer(folder: Path | None, name: str) -> Any:
         tokenizer = reader.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         fast = tokenizer.is_fast
     except Exception as error:  # noqa: BLE001  libraries raise all kinds
-        raise SpecError("D206", f"its tokenizer cannot be read: {_first(error)}", where=name) from None
+        hint = "Name a folder or an id that has one: `tokenizer:`."
+        if folder is not None and not any((folder / file).is_file() for file in _TOKENIZERS):
+            what = "there is no tokenizer."
+        else:
+            what = f"its tokenizer cannot be read: {_first(error)}"
+        raise SpecError("D206", what, where=name, hint=hint) from None
     if not fast:
         raise SpecError("D601", "it is not a fast tokenizer.", where=name, hint="Name another: `tokenizer:`.")
     return tokenizer
@@ -345,7 +369,32 @@ def resize(model: Any, tokenizer: Any, added: int) -> None:
                 layer.weight[old:] = layer.weight[:old].mean(dim=0)
 
 
+def stop_at(model: Any, ends: Iterable[int]) -> None:
+    """Write into a model's `generation_config.json` to be that it ends at these tokens, beside those it ended at.
+
+    Without this the saved model would write on behind a template's end token, wherever it is not used by `doit chat`.
+
+    Args:
+        model: a causal language model.
+        ends: token ids.
+    """
+    config = model.generation_config
+    if config is None:
+        return
+    known = config.eos_token_id
+    kept = [] if known is None else [known] if isinstance(known, int) else list(known)
+    found = sorted({*ends, *(one for one in kept if one < model.get_input_embeddings().weight.shape[0])})
+    config.eos_token_id = found[0] if len(found) == 1 else found
+
+
+def positions(model: Any) -> int | None:
+    """The longest sequence that a model was made for; None where its configuration does not say."""
+    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
 def _first(error: Exception) -> str:
-    """The first line of a library's error, short."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """The first line of a library's error, short; the second too where the first only leads to it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    line = " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:200]
     return line if line.endswith(".") else f"{line}."

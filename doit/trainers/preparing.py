@@ -25,6 +25,9 @@ from doit.trainers.token_cache import tokenizer_digest
 _NO_MATTER = {"name", "about", "save_every"}
 """Keys of a spec that may change before a training goes on."""
 
+_PLACES = {"model", "revision", "tokenizer"}
+"""Keys that say where something is, in words; what is there has a digest of its own."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -100,7 +103,11 @@ def identity_of(spec: TrainerSpec, prepared: Prepared) -> dict[str, str]:
     rows = hashlib.sha256()
     for part in (prepared.rows.ids, prepared.rows.supervised, prepared.rows.offsets):
         rows.update(np.ascontiguousarray(part).view(np.uint8).data)
-    document = {key: value for key, value in spec.model_dump(mode="json").items() if key not in _NO_MATTER}
+    document = {
+        key: value
+        for key, value in spec.model_dump(mode="json").items()
+        if key not in _NO_MATTER and not (key in _PLACES and not isinstance(value, dict))
+    }
     return {
         "mixture": prepared.opened.manifest.digest,
         "spec": hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest(),

@@ -83,6 +83,43 @@ def _packed(forward: Forward, first: Any, second: Any) -> Any:
     return out.logits[0, -second.shape[1] :].to(torch.float32)
 
 
+def check_causal(model: Any, *, autocast: Any = None, seed: int = 0) -> None:
+    """Exchange the last of a few random tokens: what the model says of those before it must stay.
+
+    Encoders such as BERT have a language-model head too. Trained on the next token they read it off, and learn nothing.
+
+    Args:
+        model: as `probe` takes it.
+        autocast: dtype that products are computed in.
+        seed: of the random tokens.
+
+    Raises:
+        SpecError: D204 a token sees later ones.
+    """
+    import torch
+
+    forward = Forward(model, autocast=autocast)
+    generator = torch.Generator().manual_seed(seed)
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    row = torch.randint(vocabulary, (1, LENGTHS[0]), generator=generator)
+    other = row.clone()
+    other[0, -1] = (other[0, -1] + 1) % vocabulary
+    training = model.training
+    model.eval()
+    try:
+        with quiet(), torch.no_grad(), forward.context():
+            first, second = (
+                forward.model(input_ids=one.to(forward.device), **forward.options).logits[0, :-1].to(torch.float32)
+                for one in (row, other)
+            )
+    finally:
+        model.train(training)
+    moved = float((first - second).abs().max()) / (float(first.std()) or 1.0)
+    if moved > (1e-3 if autocast is None else 2e-2):
+        what = "its tokens see those behind them: this is no causal language model."
+        raise SpecError("D204", what, where=str(model.config.model_type), hint="Choose a decoder, such as llama.")
+
+
 def packing_allowed(asked: bool | str, model: Any, tuning: Tuning[Any], *, autocast: Any = None) -> tuple[bool, str]:
     """Whether conversations are packed, and why or why not.
 

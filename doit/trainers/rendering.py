@@ -233,6 +233,23 @@ def begins(tokenizer: Any) -> bool:
     return bos is not None and list(tokenizer("", add_special_tokens=True)["input_ids"])[:1] == [bos]
 
 
+def end_ids(tokenizer: Any, spec: TrainerSpec) -> list[int]:
+    """Ids of the tokens that end an answer, ascending: the template's, and the tokenizer's own.
+
+    Args:
+        tokenizer: of transformers, fitted with `fit_tokenizer`.
+        spec: `template` is read.
+
+    Raises:
+        SpecError: as `renderer_of`.
+    """
+    from doit.trainers.encoding import ControlTokens  # noqa: PLC0415
+
+    end = renderer_of(tokenizer, spec, ControlTokens(tokenizer)).end_token()
+    found = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(end)}
+    return sorted(one for one in found if one is not None)
+
+
 def renderer_of(tokenizer: Any, spec: TrainerSpec, control: Any) -> Renderer:
     """The renderer that a spec asks for.
 

@@ -51,6 +51,8 @@ class RunModel(Frozen):
     """Of a local model."""
     digest: str
     """SHA-256 over its configuration and weights, or its commit."""
+    license: str = "unknown"
+    """As the model's own page states it."""
     added_tokens: int = 0
     """Control tokens that the template added to the vocabulary."""
 

@@ -214,6 +214,10 @@ class Optimizer(Frozen):
         return self
 
 
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What generators of random numbers take."""
+
+
 class NewModel(Frozen):
     """A model made from its configuration alone, with weights drawn by the seed."""
 
@@ -277,7 +281,7 @@ class TrainerSpec(Frozen):
     """Steps between two checkpoints; one after every epoch if not given."""
     recompute: bool = False
     """Compute activations again on the way back instead of keeping them: slower, in much less memory."""
-    seed: int = 0
+    seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -295,7 +299,8 @@ class TrainerSpec(Frozen):
     def _one_of_two(self) -> TrainerSpec:
         for chosen, other in (("epochs", "steps"), ("batch_records", "batch_tokens")):
             if getattr(self, chosen) is not None and getattr(self, other) is not None:
-                raise SpecError("D207", f"both `{chosen}` and `{other}` are given.", hint="Leave one of them out.")
+                hint = f"Leave one of them out, as with `--set {chosen}=null`."
+                raise SpecError("D207", f"both `{chosen}` and `{other}` are given.", hint=hint)
         if self.batch_records is not None and self.batch_records % self.accumulate:
             what = f"batch_records {self.batch_records} cannot be computed in {self.accumulate} equal parts."
             raise SpecError("D207", what, hint="Make `accumulate` a divisor of `batch_records`.")

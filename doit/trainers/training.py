@@ -17,7 +17,7 @@ from doit.trainers.card import card_markdown
 from doit.trainers.checkpoints import Checkpoint
 from doit.trainers.logs import LossLog, write_curve
 from doit.trainers.loop import Loop, Work, seeded
-from doit.trainers.methods import ADAPTER, Tuning, tuning
+from doit.trainers.methods import ADAPTER, MODEL, Tuning, tuning
 from doit.trainers.models import (
     find_model,
     load_config,
@@ -26,10 +26,13 @@ from doit.trainers.models import (
     pad_id,
     quiet,
     resize,
+    stated_license,
+    stop_at,
 )
 from doit.trainers.planning import Plan, plan
 from doit.trainers.preparing import Prepared, base_model, identity_of, prepare, sized
-from doit.trainers.probe import packing_allowed
+from doit.trainers.probe import check_causal, packing_allowed
+from doit.trainers.rendering import end_ids
 from doit.trainers.runs import RUN, Run, RunCost, RunModel, RunRows, read_run, write_run, write_weights
 from doit.trainers.spec import NewModel, Peft, TrainerSpec
 
@@ -136,6 +139,7 @@ def train(
     _check_out(out, resume=resume)
     with quiet(), seeded(spec.seed):
         prepared = prepare(spec, mixture, beside=beside)
+        storage.make_parents(out)
         with folder_lock(out):
             return _train(spec, prepared, out, resume=resume, say=say)
 
@@ -149,6 +153,7 @@ def _train(
         say("note: this run is done; nothing is left to do.")
         return _answer(out, read_run(out))
     model, precision, autocast = base_model(spec, prepared)
+    check_causal(model, autocast=autocast)
     probed = tuning(spec.method, 0)
     packed, why = packing_allowed(spec.packing, model, probed, autocast=autocast)
     say(f"packing: {'on' if packed else 'off'}, {why}")
@@ -186,6 +191,8 @@ def _finished(out: Path, run: Run, loop: Loop, log: LossLog, prepared: Prepared)
     base = Base("../base") if prepared.place.folder is None else Base(prepared.place.name, prepared.place.commit)
 
     def write(staging: Path) -> None:
+        if run.weights == MODEL:
+            stop_at(work.model, end_ids(prepared.tokenizer, work.spec))
         work.tuning.save(work.model, staging, base)
         prepared.tokenizer.save_pretrained(staging)
 
@@ -327,6 +334,7 @@ def _run(
             commit=place.commit,
             folder=str(place.folder.resolve()) if local and place.folder else None,
             digest=identity["model"],
+            license=stated_license(place),
             added_tokens=prepared.added,
         ),
         mixture={"name": manifest.name, "digest": manifest.digest},

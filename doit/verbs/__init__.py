@@ -7,6 +7,7 @@ from doit.verbs.looking import crosstab, describe, heatmap, init, inspect, listi
 from doit.verbs.mixing import build, curate, plan, rebuild
 from doit.verbs.proving import diff, verify, why
 from doit.verbs.sharing import publish
+from doit.verbs.tagging import tag_apply, tag_eval, tag_explain, tag_fit
 from doit.verbs.training import chat, merge, train, train_dry, train_rows
 
 __all__ = [
@@ -28,6 +29,10 @@ __all__ = [
     "report",
     "samples",
     "serve",
+    "tag_apply",
+    "tag_eval",
+    "tag_explain",
+    "tag_fit",
     "train",
     "train_dry",
     "train_rows",

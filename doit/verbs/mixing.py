@@ -113,17 +113,18 @@ def curate(
 
     if dataset is not None and shape is not None:
         raise SpecError("D204", "both `dataset` and `shape` are given.", hint="A card has a shape: leave `shape` out.")
+    left_out: list[str] = []
     wanted, folder = rules_of(Path(rules)), Path(rules).parent
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]
     if len(paths) == 1 and paths[0].is_dir() and dataset is None and shape is None:
-        sources = _found_in(paths[0], folder)
+        sources, left_out = _found_in(paths[0], folder)
     else:
         card = None if dataset is None else load_card(dataset, beside=Path())[0]
         sources = sources_of([described_input(path, card, shape) for path in paths], folder)
     document = {"name": "curated", "size": "all", "sources": sources, "curation": wanted}
     resolved = resolve(document, folder=folder, where=str(rules))
     answer = build_mixture(resolved, Path(out), pages=pages, workers=jobs, engine=engine, strict=strict)
-    return shown(answer, Built)
+    return shown(answer.model_copy(update={"warnings": (*left_out, *answer.warnings)}), Built)
 
 
 def rebuild(
@@ -171,12 +172,21 @@ def find_spec(spec: Spec, overrides: Sequence[str]) -> Resolved:
     return load_spec(catalogue.find("mixtures", spec), overrides, folder=Path())
 
 
-def _found_in(folder: Path, beside: Path) -> list[Any]:
-    """The sources of a starting spec for a folder."""
+def _found_in(folder: Path, beside: Path) -> tuple[list[Any], list[str]]:
+    """The sources of a starting spec for a folder, and what of the folder is left out."""
     from doit.inspecting.starting import start
     from doit.yamlio import loads
 
     if (folder / "manifest.json").is_file():
         hint = "Add the rules to its spec and build it again."
         raise SpecError("D204", "this is a mixture, which is curated already.", where=str(folder), hint=hint)
-    return list(loads(start(folder, beside).spec, str(folder))["sources"])
+    found = start(folder, beside)
+    if not any(one.taken for one in found.sources):
+        left = "; ".join(f"{', '.join(one.files[:3])} ({one.use})" for one in found.sources[:3])
+        hint = "Name the files to curate them all the same; `doit init` says why."
+        raise SpecError("D206", f"no file in it is taken: {left}.", where=str(folder), hint=hint)
+    return list(loads(found.spec, str(folder))["sources"]), [
+        f"D323 {', '.join(one.files[:3])}: not curated, because it looks like {one.use}; name the file to take it."
+        for one in found.sources
+        if not one.taken
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from doit.curation.tagging.endpoint import Endpoint
     from doit.curation.tagging.evaluating import TagEval
     from doit.curation.tagging.explaining import Explanation
     from doit.mixtures.tagging import ApplyAnswer, FitAnswer
@@ -53,6 +54,7 @@ def tag_apply(
     model: str | Path = DEFAULT,
     over: bool = False,
     threshold: float | None = None,
+    endpoint: Endpoint | None = None,
 ) -> ApplyAnswer:
     """Write records with the tagger's abilities where they have none.
 
@@ -62,15 +64,21 @@ def tag_apply(
         model: `default`, or a file made by `tag_fit`.
         over: ask about records that have an ability, too, and replace it where the tagger is sure.
         threshold: instead of the model's own.
+        endpoint: a model behind an OpenAI-compatible endpoint that is asked instead; its answers are kept in the cache.
 
     Raises:
-        SpecError: the call is wrong.
+        SpecError: the call is wrong, or the endpoint gives no answers.
         DataError: there are no records.
         StorageError: the disk refused.
     """
     from doit.curation.tagging.model import load_tagger
     from doit.mixtures.tagging import apply_tags
 
+    if endpoint is not None:
+        from doit.curation.tagging.endpoint import EndpointTagger
+        from doit.reading.hub_repository import cache_home
+
+        return apply_tags(Path(path), Path(out), EndpointTagger(endpoint, cache_home() / "endpoint"), over=over)
     return apply_tags(Path(path), Path(out), load_tagger(str(model)), over=over, threshold=threshold)
 
 

@@ -144,5 +144,7 @@ def chat(
         raise SpecError("D204", f"`tokens` is {tokens}.", hint="Give 1 or more.")
     if not 0 <= temperature < float("inf"):
         raise SpecError("D204", f"`temperature` is {temperature}.", hint="Give 0 or more.")
+    if not -(2**63) <= seed < 2**63:
+        raise SpecError("D204", f"`seed` is {seed}.", hint="Give a number of at most 63 bits.")
     how = {"system": system, "tokens": tokens, "temperature": temperature, "seed": seed}
     return talk(Path(run), prompts, told=told, **how)

@@ -62,11 +62,12 @@ def test_mgsm_is_in_gsm8k_and_its_training_file_is_not(shared: Path, n: int, cov
     assert found(train(shared), gsm8k(shared), coverage, n).is_empty()
 
 
-def test_pandalm_asks_what_self_instruct_asks(shared: Path) -> None:
+@pytest.mark.parametrize(("n", "coverage"), [(8, 0.7), (13, 0.6)])
+def test_pandalm_asks_what_self_instruct_asks(shared: Path, n: int, coverage: float) -> None:
     asked = rows(shared / "pandalm-pairwise" / "testset-v1.json")
     texts = pl.Series(["\n".join((row["instruction"], row["input"] or "", str(row["response1"]))) for row in asked])
     items = [row["instruction"] for row in rows(shared / "self-instruct-eval" / "user_oriented_instructions.jsonl")]
-    there = found(texts, pl.Series(items))
+    there = found(texts, pl.Series(items), coverage, n)
     assert there["at"].n_unique() == 998
     assert set(range(999)) - set(there["at"].to_list()) == {466}  # its instruction is a space
 

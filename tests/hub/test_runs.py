@@ -128,6 +128,29 @@ def test_the_licence_follows_from_base_and_data(hub, tmp_path, weights, base, da
         assert answer.licensing.effective == expected
 
 
+def test_a_base_that_was_drawn_asks_nothing(hub, tmp_path):
+    """`tiny-cpu` trains a new model: there is nobody whose licence it could be under."""
+    new = {"model": {"name": "new llama"}, "spec": {"model": {"config": {"model_type": "llama"}}}}
+    answer = doit.publish(make_run(tmp_path / "drawn", "model", **new), REPO, dry_run=True)
+    assert answer.ok
+    assert answer.licensing.effective == "MIT"
+    assert "were drawn for this run" in answer.card
+    stated = doit.publish(tmp_path / "drawn", REPO, base_license="CC-BY-NC-4.0", dry_run=True)
+    assert stated.licensing.effective == "CC-BY-NC-4.0"
+
+
+def test_a_refused_run_is_told_what_runs_can_do(hub, tmp_path):
+    folder = make_run(tmp_path / "run", "model", model={"name": "base", "license": "unknown"})
+    with pytest.raises(DataError, match=r"D701.*--base-license") as caught:
+        doit.publish(folder, REPO)
+    assert "0 rows" not in str(caught.value)
+    assert "--recipe-only" not in str(caught.value)
+    with pytest.raises(SpecError, match="D204 --base-license"):
+        doit.publish(folder, REPO, base_license=" ")
+    with pytest.raises(SpecError, match="D204 --mixture"):
+        doit.publish(folder, REPO, mixture="bad")
+
+
 def test_bad_runs_are_refused(hub, tmp_path):
     cases: list[tuple[dict[str, Any], type[DoitError], str]] = [
         ({"status": "running"}, SpecError, "D206.*not done"),

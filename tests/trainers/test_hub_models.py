@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from loopback_hub import Fault, LoopbackHub
 
 from doit.errors import SpecError
-from doit.trainers.models import find_model
+from doit.trainers.models import ModelPlace, find_model, stated_license
 from doit.trainers.runs import open_run
 from doit.trainers.training import dry_run, train
 
@@ -51,7 +51,8 @@ def files(toy: Path, tmp_path: Path) -> dict[str, bytes]:
 def test_a_model_of_a_hub_is_trained_and_its_commit_kept(
     hub: LoopbackHub, files: dict[str, bytes], toy: Path, tmp_path: Path
 ) -> None:
-    commit = hub.repository(NAME, "models").commit(files)
+    page = b"---\nlicense: apache-2.0\n---\n"
+    commit = hub.repository(NAME, "models").commit({**files, "README.md": page})
     given = toys.trainer(model=NAME, tokenizer=None, steps=2)
     counted = dry_run(given, None, beside=tmp_path)
 
@@ -59,6 +60,7 @@ def test_a_model_of_a_hub_is_trained_and_its_commit_kept(
 
     opened = open_run(tmp_path / "run")
     assert (opened.run.model.name, opened.run.model.commit, opened.run.model.folder) == (NAME, commit, None)
+    assert opened.run.model.license == "apache-2.0"
     assert (counted.trainable, counted.total) == (answer.trainable, answer.total)
     fetched = {path.name for path in (tmp_path / "hub-cache").rglob("*") if path.is_file()}
     assert "model.safetensors" in fetched
@@ -83,3 +85,23 @@ def test_what_a_hub_says_is_said_in_our_words(
     assert code("owner/third") == "D211"
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert code("owner/fourth") == "D211"
+
+
+@pytest.mark.parametrize(
+    ("page", "license_id"),
+    [
+        ("---\nlicense: apache-2.0\ntags: [a]\n---\n# Tiny\n", "apache-2.0"),
+        ("---\nlicense: other\nlicense_name: qwen-research\n---\n", "qwen-research"),
+        ("---\nlanguage: zh\n---\n", "unknown"),
+        ("---\nlicense: [mit]\n---\n", "unknown"),
+        ("---\nlicense: !!python/name:os.system\n---\n", "unknown"),
+        ("# license: mit\n---\nlicense: mit\n---\n", "unknown"),
+        ("---\nlicense: mit\n", "unknown"),
+    ],
+)
+def test_the_licence_of_a_base_is_what_its_page_states(page: str, license_id: str, tmp_path: Path) -> None:
+    assert stated_license(ModelPlace("bare", tmp_path)) == "unknown"
+    (tmp_path / "README.md").write_text(page, encoding="utf-8")
+
+    assert stated_license(ModelPlace("tiny", tmp_path)) == license_id
+    assert stated_license(ModelPlace("new llama", None)) == "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,33 @@ def test_adapters_answer_too(method: dict[str, Any], toy: Path, tmp_path: Path) 
     (answer,) = doit.chat(folder, ["你好"], tokens=5)
 
     assert 1 <= answer.tokens <= 5
+
+
+def test_an_answer_ends_where_the_model_has_no_more_positions(toy: Path, tmp_path: Path) -> None:
+    """GPT-2 learns its positions: one more than it has is an index out of range."""
+    model = {"config": {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 96}}
+    folder = run(LORA | {"targets": ["c_attn"]}, toy, tmp_path / "run", model=model, steps=1, max_tokens=96)
+
+    (answer,) = doit.chat(folder, ["你好"], tokens=100_000)
+
+    assert answer.tokens < 96
+    with pytest.raises(SpecError, match=r"D204 .*made for 96") as caught:
+        doit.chat(folder, ["你好" * 100], tokens=4)
+    assert caught.value.code == "D204"
+    with pytest.raises(SpecError, match="`seed` is"):
+        doit.chat(folder, ["你好"], seed=2**70)
+
+
+@pytest.mark.parametrize("method", [KEPT["full"], LORA])
+def test_a_saved_model_ends_where_its_template_does(method: dict[str, Any], toy: Path, tmp_path: Path) -> None:
+    """Whoever generates without `doit chat` reads the end tokens from generation_config.json."""
+    folder = run(method, toy, tmp_path / "run", template="chatml", steps=1)
+    saved = folder / "model"
+    if method is LORA:
+        doit.merge(folder, tmp_path / "merged")
+        saved = tmp_path / "merged"
+    tokenizer = open_run(folder).tokenizer
+
+    ends = json.loads((saved / "generation_config.json").read_text("utf-8"))["eos_token_id"]
+
+    assert set(ends) == {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")}

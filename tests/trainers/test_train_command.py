@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,43 @@ def test_a_wrong_call_is_one_coded_line(
     assert out == ""
     assert said in err
     assert len(err.strip().splitlines()) <= 3
+
+
+def test_folders_above_the_run_are_made(
+    spec: str, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs" / "of today" / "first"
+
+    run(capsys, "train", spec, "--mixture", str(toy), "--out", str(out), "--set", "steps=1")
+
+    assert (out / "run.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (("seed=99999999999999999999999",), "D204 .*seed: must be"),
+        (("steps=3", "epochs=2"), "D207 .*--set epochs=null"),
+        (("model.config.model_type=bert",), "D204 bert: its tokens see those behind them"),
+        (("model.config.hidden_size=33",), "D204 new llama: .*33"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_one_line(
+    changes: tuple[str, ...], words: str, spec: str, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = [word for change in changes for word in ("--set", change)]
+
+    _, told = run(capsys, "train", spec, "--mixture", str(toy), "--out", str(tmp_path / "run"), *sets, status=2)
+
+    assert re.search(words, told)
+    assert "Traceback" not in told
+
+
+def test_a_folder_without_a_tokenizer_is_said_to_have_none(
+    spec: str, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bare").mkdir()
+    _, told = run(
+        capsys, "train", spec, "--mixture", str(toy), "--show", "1", "--set", f"tokenizer={tmp_path}/bare", status=2
+    )
+    assert "there is no tokenizer" in told

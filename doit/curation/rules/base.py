@@ -43,7 +43,7 @@ class Rule(Frozen):
     def _free(cls, name: str | None) -> str | None:
         if name in RESERVED:
             what = f'"{name}" is what the ledger says of records that no rule of yours decided.'
-            raise SpecError("D207", what, where="name", hint="Choose another name.")
+            raise SpecError("D207", what, hint="Choose another name.")
         return name
 
     @property

@@ -65,12 +65,13 @@ class ExactDuplicates(Comparing):
 def applied(rules: Sequence[Rule]) -> list[Rule]:
     """The rules of a spec that are applied, each with a title of its own.
 
-    Left out is what every build does first, unless a rule before it has changed texts.
+    Left out is what every build does first, unless a rule before it has changed texts: it then is a step of its own.
     """
     chosen, changed = [], False
     for rule in rules:
         if not isinstance(rule, ExactDuplicates) or not rule.repeats_the_first or changed:
-            chosen.append(rule)
+            again = isinstance(rule, ExactDuplicates) and rule.title == FIRST
+            chosen.append(rule.called(f"{FIRST}:conversation") if again else rule)
         changed = changed or rewrites(rule)
     return told_apart(chosen, {FIRST})
 
