@@ -23,8 +23,8 @@ from near_duplicates import mixed, templates
 def one_case(kind: str, rows: int, items: int) -> None:
     import polars as pl
 
-    from doit.curation.benchmark_index import BenchmarkIndex
-    from doit.curation.contamination import contaminated
+    from doit.curation.contamination.benchmark_index import BenchmarkIndex
+    from doit.curation.contamination.finding import contaminated
 
     chance = random.Random(2)
     made = {"mixed": mixed, "templates": templates}[kind](rows + items)

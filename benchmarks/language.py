@@ -58,7 +58,7 @@ SCRIPTS = {"zh-cn": "zh-Hans", "zh-tw": "zh-Hant"}
 def ours(texts, firsts) -> tuple[list[str], float]:
     import polars as pl
 
-    from doit.curation.language import languages
+    from doit.curation.language.telling import languages
 
     start = time.process_time()
     tags = languages(pl.Series(texts), pl.Series(firsts)).to_list()

@@ -70,7 +70,7 @@ def templates(rows: int) -> list[str]:
 def one_case(kind: str, rows: int) -> None:
     import polars as pl
 
-    from doit.curation.near_duplicates import near_duplicates
+    from doit.curation.duplicates.near_duplicates import near_duplicates
 
     texts = pl.Series({"mixed": mixed, "templates": templates}[kind](rows))
     ids = pl.Series([f"{number:032x}" for number in random.Random(1).sample(range(1 << 62), rows)])

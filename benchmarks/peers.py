@@ -140,7 +140,7 @@ def work(what: str, source: Path) -> None:
     """Our steps alone, on texts that are in memory: what `operators` and `near` time."""
     import polars as pl
 
-    from doit.curation.near_duplicates import near_duplicates
+    from doit.curation.duplicates.near_duplicates import near_duplicates
     from doit.curation.rules.base import Left
     from doit.curation.rules.duplicates import ExactDuplicates, NearDuplicates
     from doit.curation.rules.lengths import Chars

@@ -11,8 +11,8 @@ from typing import Literal
 
 import polars as pl
 
-from doit.curation.characters import one_script_only
-from doit.curation.folding import converter, mapped
+from doit.curation.duplicates.folding import converter, mapped
+from doit.curation.language.characters import one_script_only
 
 Target = Literal["zh-Hans", "zh-Hant", "zh-Hant-TW"]
 Part = Literal["code", "urls", "quotes"]

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from doit import storage
-from doit.curation import secrets
+from doit.curation.private import secrets
 from doit.errors import StorageError
 from doit.hub.paths import sources_names
 from doit.inspecting.counts import UNTAGGED
@@ -126,7 +126,7 @@ def read_content(
         mixture: what was built.
         config: the name of its configuration.
         staging: a folder of our own.
-        mask: kinds of `doit.curation.secrets` that are masked where they are found.
+        mask: kinds of `doit.curation.private.secrets` that are masked where they are found.
         by_ability: write one more file an ability and split.
         text: publish the rows; otherwise only which they are (`MEMBERS`), and nothing is looked for in them.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from doit.curation.secrets import KINDS
+from doit.curation.private.secrets import KINDS
 from doit.errors import DataError
 from doit.hub.answers import GateCheck
 from doit.hub.contents import Content
 from doit.hub.licences import Licensing
 
 PERSONAL = frozenset({"e-mail", "id-card", "bank-card", "phone", "ip"})
-"""Kinds that name a person or a machine; all others of `doit.curation.secrets` open something."""
+"""Kinds that name a person or a machine; all others of `doit.curation.private.secrets` open something."""
 
 SECRET = frozenset(KINDS) - PERSONAL
 _NAMED = 3

@@ -125,12 +125,13 @@ def _texts(contents: Sequence[Content], folder: Path) -> dict[str, str]:
 
 def _built(content: Content, place: str) -> dict[str, BuiltFile]:
     """The data files of a mixture as they are published; a recipe has none."""
-    data = [(path, file) for held in content.splits.values() for path, file in held.files]
+    splits = [*content.splits.values(), *(held for named in content.extra.values() for held in named.values())]
+    data = [(path, file) for held in splits for path, file in held.files]
     data = [(path.removeprefix(place), file) for path, file in data]
     return {
         path: BuiltFile(bytes=file.stat().st_size, sha256=storage.file_digest(file))
         for path, file in data
-        if path.startswith("data/")
+        if path.startswith(("data/", "by_ability/"))
     }
 
 

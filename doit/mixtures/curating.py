@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 import polars.selectors as cs
 
-from doit.curation.detecting import LangId
 from doit.curation.keys import hexadecimal
+from doit.curation.language.detecting import LangId
 from doit.curation.rules.base import Benchmark, Comparing, Left, Measured, Rewriting, Rule, Verdicts, text_of
 from doit.curation.rules.contamination import Contaminated, contamination_report
 from doit.curation.rules.duplicates import applied
@@ -258,7 +258,7 @@ class _Course:
 
 def near_clusters(slim: pl.DataFrame, parts: Sequence[PoolPart]) -> pl.Series:
     """A label for every record that is left, equal for near duplicates of whole conversations; null for the others."""
-    from doit.curation.near_duplicates import clusters  # noqa: PLC0415 - loads scipy, which few specs need
+    from doit.curation.duplicates.near_duplicates import clusters  # noqa: PLC0415 - loads scipy, which few specs need
 
     rows = slim.with_row_index("at").filter(pl.col("rule").is_null())
     labels = clusters(texts_of(rows, parts, text_of("conversation")), rows["id"])

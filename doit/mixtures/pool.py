@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from doit import jobs
-from doit.curation.detecting import LangId
+from doit.curation.language.detecting import LangId
 from doit.mixtures.loading import SourceFiles
 from doit.mixtures.manifest import InputFile
 from doit.mixtures.normalising import POOLED, RECORDS, Entry, Task, code_digest, load, normalise

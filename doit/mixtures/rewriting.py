@@ -13,7 +13,7 @@ import orjson
 import polars as pl
 
 from doit import jobs, storage
-from doit.curation.detecting import LangId
+from doit.curation.language.detecting import LangId
 from doit.curation.rules.base import Rewriting
 from doit.curation.rules.lengths import Tokens
 from doit.mixtures.measuring import WORTH_A_PROCESS, curation_code

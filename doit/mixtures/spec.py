@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
-from doit.curation.detecting import LangId
+from doit.curation.language.detecting import LangId
 from doit.curation.rules import AnyRule
 from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean

@@ -1,6 +1,6 @@
 """From the rows of one file to records: shape, labels and identity. Bad rows become rejects, nothing is lost.
 
-Language is not told here: it is a decision of its own (`doit.curation.language`).
+Language is not told here: it is a decision of its own (`doit.curation.language.telling`).
 """
 
 from __future__ import annotations

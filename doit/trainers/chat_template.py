@@ -8,9 +8,12 @@ around them it is seen what the template cuts off. What cannot be proved is refu
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 from doit.errors import SpecError
@@ -30,6 +33,9 @@ from doit.trainers.spec import TrainerSpec
 
 LONGEST = 1_000_000
 """Characters of template text a conversation may have; a hostile template could write without end."""
+
+MOST_STEPS = 1_000_000
+"""Lines of its own program that a template may run for one conversation: some seconds at most, and far more than any needs."""
 
 DATE = "01 Jan 2025"
 """What templates that write the date are told where they listen, or the tokens of a row would change every day."""
@@ -229,7 +235,8 @@ class ModelRenderer:
         if "strftime_now" in self._text:
             options["date_string"] = DATE
         try:
-            text = str(self._tokenizer.apply_chat_template(messages, **options))
+            with _bounded():
+                text = str(self._tokenizer.apply_chat_template(messages, **options))
         except ImportError:
             raise
         except Exception as error:  # a program of others may fail in any way
@@ -253,6 +260,35 @@ class ModelRenderer:
         if not isinstance(read, list) or not all(isinstance(tool, dict) for tool in read):
             raise CannotRender("its tools are not a list of objects")
         return read
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """Stop a template that runs on and on: loops within loops get past the sandbox, which only bounds a single one.
+
+    Lines are counted, and not seconds, so that a slow machine refuses nothing that a fast one takes.
+
+    Raises:
+        TimeoutError: it ran more than `MOST_STEPS` lines.
+    """
+    left = MOST_STEPS
+    before = sys.gettrace()
+
+    def inside(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise TimeoutError("it runs on and on")
+        return inside
+
+    def entered(frame: FrameType, event: str, argument: Any) -> Any:
+        return inside if frame.f_code.co_filename == "<template>" else None
+
+    sys.settrace(entered)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _replaced(value: Any, by: dict[str, str]) -> Any:

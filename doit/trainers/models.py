@@ -77,7 +77,11 @@ def need_libraries(*names: str) -> None:
 def quiet() -> Iterator[None]:
     """Hold back what the libraries say to each other: names that one of them will drop, which only the other uses."""
     with warnings.catch_warnings():
-        for said in (".*gradient_checkpointing.* is deprecated", "Position ids are not supported"):
+        for said in (
+            ".*gradient_checkpointing.* is deprecated",
+            "Position ids are not supported",
+            "fan_in_fan_out is set",
+        ):
             warnings.filterwarnings("ignore", said)
         yield
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from doit.curation import benchmark_index, word_runs
-from doit.curation import contamination as module
-from doit.curation.contamination import contaminated
+from doit.curation.contamination import benchmark_index, word_runs
+from doit.curation.contamination import finding as module
+from doit.curation.contamination.finding import contaminated
 from doit.curation.rules.base import Benchmark, Left, Verdicts
 from doit.curation.rules.contamination import Contaminated, contamination_report
 from doit.errors import SpecError

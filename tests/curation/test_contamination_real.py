@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from doit.curation.contamination import contaminated
+from doit.curation.contamination.finding import contaminated
 
 pytestmark = pytest.mark.shared
 

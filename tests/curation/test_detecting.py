@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("langdetect", reason="the extra `langid` is not installed")
 
-from doit.curation.detecting import second_opinion
-from doit.curation.language import languages
+from doit.curation.language.detecting import second_opinion
+from doit.curation.language.telling import languages
 
 TEXTS = [
     "Bhí madra mór dubh ag rith trasna na páirce",  # no list of words has it

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doit.curation.folding import reduced
+from doit.curation.duplicates.folding import reduced
 from doit.curation.rules.base import Left
 from doit.curation.rules.duplicates import ExactDuplicates, NearDuplicates, NearEmbeddings
 from doit.errors import SpecError

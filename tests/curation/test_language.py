@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doit.curation.characters import generate, one_script_only
-from doit.curation.function_words import vocabulary
-from doit.curation.language import languages
-from doit.curation.prose import prose
-from doit.curation.scripts import Script, count_letters
+from doit.curation.language.characters import generate, one_script_only
+from doit.curation.language.function_words import vocabulary
+from doit.curation.language.prose import prose
+from doit.curation.language.scripts import Script, count_letters
+from doit.curation.language.telling import languages
 
 
 def tag(text: str | None, first: str | None = None) -> str:
@@ -180,7 +180,7 @@ def test_chunks_do_not_change_the_tags(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = pl.Series(["请写诗", "", "what is the", "請寫詩", "é", "Was ist das und wer", "𠀀" * 9] * 5)
     expected = languages(texts).to_list()
 
-    monkeypatch.setattr("doit.curation.scripts.CHUNK_BYTES", 7)
+    monkeypatch.setattr("doit.curation.language.scripts.CHUNK_BYTES", 7)
 
     assert languages(pl.concat([texts.head(3), texts.slice(3)], rechunk=False)).to_list() == expected
 
@@ -225,7 +225,7 @@ def test_every_listed_word_is_found() -> None:
 
 
 def test_the_detector_needs_no_opencc_and_no_langdetect() -> None:
-    code = "import sys, doit.curation.language; assert not {'opencc', 'langdetect'} & set(sys.modules)"
+    code = "import sys, doit.curation.language.telling; assert not {'opencc', 'langdetect'} & set(sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from real_texts import DATA, SHORT, labelled
 
-from doit.curation.language import languages
+from doit.curation.language.telling import languages
 
 pytestmark = pytest.mark.shared
 

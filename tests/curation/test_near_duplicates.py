@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doit.curation import grams, near_duplicates, similar_pairs, stretches
-from doit.curation.folding import folded, mapped, reduced
-from doit.curation.near_duplicates import clusters
-from doit.curation.near_duplicates import near_duplicates as found
+from doit.curation import stretches
+from doit.curation.duplicates import grams, near_duplicates, similar_pairs
+from doit.curation.duplicates.folding import folded, mapped, reduced
+from doit.curation.duplicates.near_duplicates import clusters
+from doit.curation.duplicates.near_duplicates import near_duplicates as found
 from doit.errors import SpecError
 
 THRESHOLDS = (0.2, 0.5, 2 / 3, 0.7, 0.75, 0.8, 0.9, 1.0)

@@ -12,7 +12,7 @@ import opencc
 import polars as pl
 import pytest
 
-from doit.curation.near_duplicates import near_duplicates
+from doit.curation.duplicates.near_duplicates import near_duplicates
 
 SIMPLIFIED = "".join(chr(point) for point in range(0x4E00, 0x9FA5) if chr(point).encode("gb2312", "ignore"))
 LETTERS = "etaoinshrdlucmfwygpbvkjxqz"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doit.curation import near_embeddings
-from doit.curation.near_embeddings import near_embeddings as found
+from doit.curation.duplicates import near_embeddings
+from doit.curation.duplicates.near_embeddings import near_embeddings as found
 from doit.errors import SpecError
 
 VECTOR = st.lists(st.integers(-2, 2), min_size=3, max_size=3)

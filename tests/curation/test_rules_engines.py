@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_rules_table import DEFAULTS, GOOD, ROWS, decide, records
 
-from doit.curation.alphanumeric import alphanumeric_share
-from doit.curation.copies import copied_answers
-from doit.curation.repetition import GRAM, highest_repeated_share, repeated_share
 from doit.curation.rules.base import Measured
 from doit.curation.rules.patterns import Pattern
+from doit.curation.texts.alphanumeric import alphanumeric_share
+from doit.curation.texts.copies import copied_answers
+from doit.curation.texts.repetition import GRAM, highest_repeated_share, repeated_share
 from doit.errors import SpecError
 from doit.table import MESSAGES_POLARS
 

@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 from test_rules_table import GOOD, decide, records
 
-from doit.curation.leftovers import first_leftover
-from doit.curation.mismatch import languages_apart
-from doit.curation.missing_inputs import missing_input
-from doit.curation.phrases import FOLDER, first_match, phrases
 from doit.curation.rules.generator import BelleGenerator, BelleMillion
 from doit.curation.rules.refusals import IdentityLeak, Refusals
+from doit.curation.texts.leftovers import first_leftover
+from doit.curation.texts.mismatch import languages_apart
+from doit.curation.texts.missing_inputs import missing_input
+from doit.curation.texts.phrases import FOLDER, first_match, phrases
 
 REFUSED = [
     "很抱歉，作为一个AI语言模型，我无法提供医疗建议。",

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doit.curation.private.patterns import PATTERNS
+from doit.curation.private.secrets import KINDS, Found, find, redact, screen
 from doit.curation.rules.private import Secrets
-from doit.curation.secret_patterns import PATTERNS
-from doit.curation.secrets import KINDS, Found, find, redact, screen
 from doit.table import MESSAGES_POLARS
 
 BODY = "MIIEpAIBAAKCAQEA7bq2Vn8eT4tYxKp0cQwJm1s5Zr9uLd3FhGgXoPiUyBvNkEaS"

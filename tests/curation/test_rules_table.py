@@ -123,7 +123,7 @@ def record(*turns: str) -> list[dict[str, str]]:
 def records(*rows: tuple[str, ...], **columns: Any) -> pl.DataFrame:
     """Records with the columns that rules read, as `doit.table.RECORD` has them."""
     frame = pl.DataFrame({"messages": [record(*turns) for turns in rows]}, schema={"messages": MESSAGES_POLARS})
-    from doit.curation.language import languages
+    from doit.curation.language.telling import languages
     from doit.curation.rules.base import text_of
 
     return frame.with_columns(

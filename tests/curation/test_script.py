@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doit.curation import conversion, folding
+from doit.curation import conversion
 from doit.curation.conversion import CONFIGS, Kept, Target, convert, convert_back, to_convert
+from doit.curation.duplicates import folding
 from doit.curation.rules.script import IRREVERSIBLE, Script
 from doit.table import MESSAGES_POLARS
 

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from doit.curation import diversity
-from doit.curation.diversity import farthest_first, gram_vectors
+from doit.curation.choosing import diversity
+from doit.curation.choosing.diversity import farthest_first, gram_vectors
+from doit.curation.choosing.selection import sampling_order
 from doit.curation.keys import keys
 from doit.curation.rules.base import Left, Rule, Verdicts
 from doit.curation.rules.selection import FarthestFirst, ScoreBounds, ScoreSample, TopScores
-from doit.curation.selection import sampling_order
 from doit.errors import DataError, SpecError
 from doit.table import MESSAGES_POLARS
 

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from doit.curation.phrases import phrases
 from doit.curation.tagging import features, form, lists, tables, words
 from doit.curation.tagging.texts import texts
+from doit.curation.texts.phrases import phrases
 
 
 def row(prompt: str, answer: str = "") -> np.ndarray:

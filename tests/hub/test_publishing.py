@@ -351,3 +351,18 @@ def test_a_published_mixture_can_be_published_from_where_it_was_loaded(hub, buil
     again = doit.publish(copy, "desk/copy")
     assert again.digest == first.digest
     assert tree(hub, "desk/copy")["manifest.json"] == tree(hub)["manifest.json"]
+
+
+def test_a_downloaded_copy_of_a_series_is_verified(hub, build, tmp_path):
+    """Without the ledgers, which stay at home, and with the files of each ability, which come on top."""
+    doit.publish(build(series=[10, 20]), REPO, by="ability")
+    for path, content in tree(hub).items():
+        (tmp_path / "copy" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / path).write_bytes(content)
+
+    found = doit.verify(tmp_path / "copy")
+
+    assert {check.name.split(": ")[-1] for check in found.checks} >= {"files", "content digest", "series"}
+    assert [check for check in found.checks if not check.ok] == []
+    (tmp_path / "copy" / "10" / "data" / "train-00000-of-00001.parquet").unlink()
+    assert not doit.verify(tmp_path / "copy").ok

@@ -68,7 +68,8 @@ def test_the_code_of_a_pool_is_the_closure_of_what_reads_it() -> None:
     files = code_files()
     modules = {path.relative_to(ROOT).as_posix() for path in closure(ROOT / "mixtures" / "normalising.py")}
     assert {name for name in files if name.endswith(".py")} == modules
-    assert {"curation/language.py", "curation/data/characters.txt", "schemas/data/abilities.yaml"} <= set(files)
+    tables = {"curation/language/data/characters.txt", "schemas/data/abilities.yaml"}
+    assert {"curation/language/telling.py", *tables} <= set(files)
 
 
 def test_a_change_to_a_rule_is_no_change_of_the_pool() -> None:
@@ -92,6 +93,6 @@ def test_what_a_process_that_reads_loads_and_opens_is_in_the_digest(tmp_path: Pa
     rooms = tuple(str(ROOT / room) for room in ROOMS)
     used = {file for file in (*found["loaded"], *found["opened"]) if file.startswith(rooms) and "pycache" not in file}
     assert {file for file in used if file.endswith((".py", ".txt", ".yaml"))} <= known
-    assert str(ROOT / "curation" / "data" / "function_words.txt") in used
+    assert str(ROOT / "curation" / "language" / "data" / "function_words.txt") in used
     unneeded = ("doit/mixtures/loading", "doit/mixtures/manifest", "doit/curation/rules", "doit/cli")
     assert not [file for file in found["loaded"] if any(f"/{name}" in file for name in unneeded)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -293,3 +294,21 @@ def test_the_mask_follows_from_the_control_tokens_alone(turns: list[str], system
 
 
 HELD = letters()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{{ f(n - 1) if n }}{{ f(n - 1) if n }}{% endmacro %}{{ f(60) }}",
+    ],
+)
+def test_a_chat_template_that_runs_on_and_on_is_stopped(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox bounds one loop, and not a loop within a loop."""
+    monkeypatch.setattr("doit.trainers.chat_template.MOST_STEPS", 20_000)
+    traced = sys.gettrace()
+
+    with pytest.raises(SpecError, match=r"D602.*runs on and on"):
+        encoded(letters(CHATML + program), spec(), conversation("a", "b"))
+
+    assert sys.gettrace() is traced

@@ -386,3 +386,18 @@ def test_weights_that_could_run_code_are_refused(toy: Path, tmp_path: Path) -> N
 
     assert error.code == "D206"
     assert "safetensors" in error.what
+
+
+def test_a_base_that_was_moved_does_not_stop_a_training(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a model is does not matter, only what it is: another one stops it."""
+    trained(toys.trainer(steps=1, method={"kind": "full"}), toy, tmp_path / "first")
+    given = toys.trainer(model=str(tmp_path / "first" / "model"), tokenizer=None, steps=4, save_every=2)
+    kill_after(3, monkeypatch)
+    with pytest.raises(Killed):
+        trained(given, toy, tmp_path / "run")
+    moved = (tmp_path / "first" / "model").rename(tmp_path / "moved")
+    there = given.model_copy(update={"model": str(moved)})
+
+    assert trained(there, toy, tmp_path / "run", resume=True).steps == 4

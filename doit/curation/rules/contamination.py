@@ -76,7 +76,7 @@ class Contaminated(Comparing):
         `ITEM`, then `id`, `coverage`, `start`, `end` (characters in the text that was searched) and `text`, a row for
         every record and item.
         """
-        from doit.curation.contamination import contaminated  # noqa: PLC0415 - its tables take time to make
+        from doit.curation.contamination.finding import contaminated  # noqa: PLC0415 - its tables take time to make
 
         items = self._items(left.benchmarks)
         texts = left.text(text_of(self.of))

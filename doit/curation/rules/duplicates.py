@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from doit.curation.folding import reduced
+from doit.curation.duplicates.folding import reduced
 from doit.curation.rules.base import Comparing, Left, Of, Rewriting, Rule, Verdicts, text_of, told_apart
 from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean
@@ -85,7 +85,7 @@ class NearDuplicates(Comparing):
     """Records whose text is nearly that of a kept one: Jaccard similarity of their sets of character 4-grams.
 
     Records are taken in ascending id, or by `best` first; one is dropped only if a kept one is at or over the
-    threshold, and names it (`doit.curation.near_duplicates`).
+    threshold, and names it (`doit.curation.duplicates.near_duplicates`).
     """
 
     kind: Literal["near_duplicates"] = "near_duplicates"
@@ -112,7 +112,7 @@ class NearDuplicates(Comparing):
 
     def compare(self, left: Left) -> Verdicts:
         """See `Comparing.compare`; a value is the similarity and the survivor's id, the details are the pairs."""
-        from doit.curation.near_duplicates import near_duplicates  # noqa: PLC0415 - loads scipy, which few specs need
+        from doit.curation.duplicates.near_duplicates import near_duplicates  # noqa: PLC0415 - loads scipy, which few specs need
 
         ids = left.rows["id"]
         best = _numbers(left, self, self.best)
@@ -124,7 +124,7 @@ class NearDuplicates(Comparing):
 class NearEmbeddings(Comparing):
     """Records whose vectors, made elsewhere by any model, are nearly those of a kept one: cosine similarity.
 
-    Decided as `NearDuplicates` decides (`doit.curation.near_embeddings`).
+    Decided as `NearDuplicates` decides (`doit.curation.duplicates.near_embeddings`).
     """
 
     kind: Literal["near_embeddings"] = "near_embeddings"
@@ -154,7 +154,7 @@ class NearEmbeddings(Comparing):
 
     def compare(self, left: Left) -> Verdicts:
         """See `Comparing.compare`; values and details are those of `NearDuplicates`."""
-        from doit.curation.near_embeddings import near_embeddings  # noqa: PLC0415 - few specs need it
+        from doit.curation.duplicates.near_embeddings import near_embeddings  # noqa: PLC0415 - few specs need it
 
         if left.vectors is None:
             raise SpecError(

@@ -6,10 +6,10 @@ from typing import Literal
 
 import polars as pl
 
-from doit.curation.mismatch import languages_apart
-from doit.curation.missing_inputs import missing_input, says_missing
-from doit.curation.phrases import SHOWN, first_match, phrases
 from doit.curation.rules.base import Measured, text_of
+from doit.curation.texts.mismatch import languages_apart
+from doit.curation.texts.missing_inputs import missing_input, says_missing
+from doit.curation.texts.phrases import SHOWN, first_match, phrases
 
 TOO_SHORT, TOO_LONG, TOO_LONG_WITH_EXAMPLE = 3, 100, 150
 EXAMPLE = "示例|例子"

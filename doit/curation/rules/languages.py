@@ -7,8 +7,8 @@ from typing import ClassVar, Literal, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from doit.curation.mismatch import languages_apart
 from doit.curation.rules.base import Measured, text_of
+from doit.curation.texts.mismatch import languages_apart
 from doit.schemas.card import check_language_range
 
 

@@ -7,12 +7,12 @@ from typing import ClassVar, Literal
 import polars as pl
 from pydantic import Field
 
-from doit.curation import leftovers
-from doit.curation.alphanumeric import alphanumeric_share
-from doit.curation.copies import copied_answers
-from doit.curation.missing_inputs import missing_input
-from doit.curation.repetition import highest_repeated_share
 from doit.curation.rules.base import Measured, Of, text_of
+from doit.curation.texts import leftovers
+from doit.curation.texts.alphanumeric import alphanumeric_share
+from doit.curation.texts.copies import copied_answers
+from doit.curation.texts.missing_inputs import missing_input
+from doit.curation.texts.repetition import highest_repeated_share
 
 URL = r"(?i)(?:https?|ftp)://[!-~]+|(?-u:\b)www\.[!-~]+"
 """An address is ASCII here: in Chinese the sentence goes on before and behind it without a space."""

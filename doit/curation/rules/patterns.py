@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import polars as pl
 from pydantic import AfterValidator, Field
 
-from doit.curation.phrases import first_match
 from doit.curation.rules.base import Measured, Of, text_of
+from doit.curation.texts.phrases import first_match
 from doit.errors import SpecError
 
 LONGEST = 2000

@@ -7,13 +7,13 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
-from doit.curation import secrets
+from doit.curation.private import secrets
 from doit.curation.rules.base import Measured, Rewriting, text_of
 from doit.table import MESSAGES_POLARS
 
 
 class Secrets(Rewriting, Measured):
-    """Addresses, numbers and keys (`doit.curation.secrets`): drops the records, or puts `[e-mail]`, … in their place.
+    """Addresses, numbers and keys (`private.secrets`): drops the records, or puts `[e-mail]`, … in their place.
 
     Measured is how many of each kind, and never the things themselves: `2 e-mail, 1 phone`.
     """

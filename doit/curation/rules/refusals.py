@@ -6,8 +6,8 @@ from typing import Literal
 
 import polars as pl
 
-from doit.curation.phrases import first_match, phrases
 from doit.curation.rules.base import Measured, text_of
+from doit.curation.texts.phrases import first_match, phrases
 
 HEAD = 200
 """Characters of an answer in which a refusal shows; later ones are part of a story or a quotation."""

@@ -128,7 +128,7 @@ class _Chosen(Scored):
 
     def first(self, left: Left, scores: NDArray[np.float64], order: NDArray[np.float64]) -> Verdicts:
         """Keep of every cell the records that come first in an order, of those with a score."""
-        from doit.curation.selection import cells_of, first_of_each  # noqa: PLC0415 - only who selects needs it
+        from doit.curation.choosing.selection import cells_of, first_of_each  # noqa: PLC0415 - only who selects needs it
 
         there = np.flatnonzero(~np.isnan(scores))
         stays = np.zeros(len(scores), dtype=np.bool_)
@@ -166,7 +166,7 @@ class ScoreSample(_Chosen):
         Raises:
             DataError: D312, a score below 0.
         """
-        from doit.curation.selection import sampling_order  # noqa: PLC0415 - only who selects needs it
+        from doit.curation.choosing.selection import sampling_order  # noqa: PLC0415 - only who selects needs it
 
         scores = self.scored(left)
         if (scores < 0).any():
@@ -180,7 +180,7 @@ class FarthestFirst(Comparing):
     """Keeps records of every cell that are as unlike each other as possible, judged by their character 3-grams.
 
     The first is the one with the smallest id; each next one is the record whose nearest chosen one is farthest
-    (`doit.curation.diversity`). It is drawn to whatever is odd: put rules against noise before it.
+    (`doit.curation.choosing.diversity`). It is drawn to whatever is odd: put rules against noise before it.
     """
 
     kind: Literal["farthest_first"] = "farthest_first"
@@ -193,8 +193,8 @@ class FarthestFirst(Comparing):
 
     def compare(self, left: Left) -> Verdicts:
         """See `Comparing.compare`; a value is the cosine to the nearest record that stays, and that one's id."""
-        from doit.curation.diversity import farthest_first, gram_vectors, similarities  # noqa: PLC0415 - as above
-        from doit.curation.selection import cells_of, counts_of  # noqa: PLC0415 - as above
+        from doit.curation.choosing.diversity import farthest_first, gram_vectors, similarities  # noqa: PLC0415 - as above
+        from doit.curation.choosing.selection import cells_of, counts_of  # noqa: PLC0415 - as above
 
         vectors, ids = gram_vectors(left.text(text_of(self.of))), left.rows["id"]
         cells = cells_of(left.rows, self.per)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from doit.curation.phrases import first_match, phrases
 from doit.curation.tagging.features import BUCKETS, Space, buckets, matrix, name_hash, pieces
 from doit.curation.tagging.form import READ, form_names
 from doit.curation.tagging.model import Tagger, tag
 from doit.curation.tagging.words import words_in
+from doit.curation.texts.phrases import first_match, phrases
 from doit.schemas.base import Frozen
 
 PLACES = {

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.phrases import phrases
 from doit.curation.tagging.words import latin_words, word_lists, words_of
+from doit.curation.texts.phrases import phrases
 
 READ = 1200
 """Characters of a request or an answer in which shapes are looked for."""

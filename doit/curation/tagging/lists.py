@@ -1,11 +1,11 @@
-"""The lists of words that speak of an ability, as they are written: `doit/curation/data/ability_words.txt`."""
+"""The lists of words that speak of an ability, as they are written: `doit/curation/texts/data/ability_words.txt`."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
-from doit.curation.phrases import FOLDER
+from doit.curation.texts.phrases import FOLDER
 
 
 @cache

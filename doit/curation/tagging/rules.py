@@ -1,4 +1,4 @@
-"""Transparent rules: what a request plainly asks for. The patterns are data, `doit/curation/data/ability_rules.txt`."""
+"""Transparent rules: what a request plainly asks for. The patterns are data, `texts/data/ability_rules.txt`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.phrases import phrases
+from doit.curation.texts.phrases import phrases
 
 READ = 2000
 """Characters of a request in which rules look."""

@@ -38,7 +38,7 @@ def traditional_words() -> dict[str, list[str]]:
 
 def generate() -> str:
     """The file's text, by the OpenCC that is installed."""
-    from doit.curation.folding import converter  # noqa: PLC0415 - only who makes the tables anew needs it
+    from doit.curation.duplicates.folding import converter  # noqa: PLC0415 - only who makes the tables anew needs it
 
     plane = [chr(point) for point in range(0x3400, 0xA000)]
     become = converter("t2s").convert("\n".join(plane)).split("\n")

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.folding import folded
-from doit.curation.grams import FACTORS, stirred
+from doit.curation.duplicates.folding import folded
+from doit.curation.duplicates.grams import FACTORS, stirred
 from doit.curation.stretches import stretches
 
 GRAM = 3

@@ -28,7 +28,7 @@ def near_embeddings(
 ) -> pl.DataFrame:
     """Which rows to drop so that no two that are left have vectors so near, without closure.
 
-    Rows are decided in ascending id, or by `best` first, as `doit.curation.near_duplicates` does.
+    Rows are decided in ascending id, or by `best` first, as `doit.curation.duplicates.near_duplicates` does.
 
     Args:
         vectors: a list of numbers a row, all of the same length. A null, or a vector of zeros, is like nothing.

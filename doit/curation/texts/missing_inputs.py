@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from doit.curation.phrases import first_match, phrases
+from doit.curation.texts.phrases import first_match, phrases
 
 HOLDS = (
     r"\n|[“”\"「」『』《》【】\[\]{}()（）<>`=]",

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.folding import BETWEEN, folded
+from doit.curation.duplicates.folding import BETWEEN, folded
 from doit.curation.stretches import stretches
 
 GAP, WORD, CHARACTER, UNSEEN = range(4)

@@ -70,7 +70,7 @@ class Pattern:
     exact: str
     """For Python's engine; its group `value`, or else all of it, is what is private."""
     check: str
-    """Which of `doit.curation.secret_checks.CHECKS` a match must pass."""
+    """Which of `doit.curation.private.checks.CHECKS` a match must pass."""
     hints: tuple[str, ...] = ("",)
     """A text without any of these has no match."""
 

@@ -1,7 +1,7 @@
 """Near duplicates: texts whose sets of character 4-grams have a Jaccard similarity at or over a threshold.
 
 Every such pair is found, however short the texts, and no other: candidates come from an index of each text's rarest
-grams, which cannot miss a pair (`doit.curation.similar_pairs`), and every candidate is verified by its two sets.
+grams, which cannot miss a pair (`similar_pairs`), and every candidate is verified by its two sets.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from doit.curation.folding import folded
-from doit.curation.grams import KEY_BITS, SKETCH_BITS, Counts, commonness, gram_sets, set_runs, sketches
-from doit.curation.similar_pairs import LEVEL_BITS, Postings, PostingsOf, Search, split, unique
+from doit.curation.duplicates.folding import folded
+from doit.curation.duplicates.grams import KEY_BITS, SKETCH_BITS, Counts, commonness, gram_sets, set_runs, sketches
+from doit.curation.duplicates.similar_pairs import LEVEL_BITS, Postings, PostingsOf, Search, split, unique
 from doit.curation.stretches import stretches
 from doit.errors import SpecError
 
@@ -218,7 +218,7 @@ def near_duplicates(
     that is like a dropped one alone stays. The answer depends on neither the order of the rows nor the machine.
 
     Args:
-        texts: what is compared, folded as `doit.curation.folding.folded` does. A null is like nothing and stays.
+        texts: what is compared, folded as `folding.folded` does. A null is like nothing and stays.
         ids: of the same rows; rows of equal id are decided in their order.
         threshold: Jaccard similarity of the sets of character 4-grams, above 0 and at most 1. A text of fewer than four
             characters is its own only gram.

@@ -2,7 +2,7 @@
 
 The tables are data (`data/characters.txt`), so that telling the scripts apart needs no OpenCC. Written anew with
 
-    python -m doit.curation.characters > doit/curation/data/characters.txt
+    python -m doit.curation.language.characters > doit/curation/language/data/characters.txt
 
 A character is Simplified only if OpenCC's Simplified-to-Traditional table never keeps it: `后` stays `后` in 皇后,
 so it is in neither table. Two national standards then take out what OpenCC's own standard form hides: the common
@@ -79,8 +79,8 @@ def _main() -> None:
     hans, hant = generate()
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     sys.stdout.write(
-        f"# Made by `python -m doit.curation.characters` from the character tables of OpenCC {opencc.__version__}"
-        " (Apache-2.0, https://github.com/BYVoid/OpenCC).\n"
+        "# Made by `python -m doit.curation.language.characters` from the character tables of OpenCC "
+        f"{opencc.__version__} (Apache-2.0, https://github.com/BYVoid/OpenCC).\n"
         f"# {len(hans)} characters of Simplified text only, {len(hant)} of Traditional text only.\n"
         f"hans {hans}\nhant {hant}\n"
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from doit.curation.prose import prose
+from doit.curation.language.prose import prose
 from doit.errors import MissingExtra
 
 LangId = Literal["fast", "langdetect"]

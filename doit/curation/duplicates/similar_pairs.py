@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from doit.curation.grams import Counts, Keys, Sets
+from doit.curation.duplicates.grams import Counts, Keys, Sets
 from doit.curation.stretches import stretches
 
 SLACK = 1e-6

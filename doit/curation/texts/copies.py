@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from doit.curation.phrases import SHOWN
+from doit.curation.texts.phrases import SHOWN
 
 OPTION = r"^[(（]?[A-Za-z][)）.．、:：]"
 WHOLE_LINES = r"\A\z|[\n:：]\z"

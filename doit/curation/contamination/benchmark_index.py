@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.word_runs import Hashes, Places, Tokens, token_chunks
+from doit.curation.contamination.word_runs import Hashes, Places, Tokens, token_chunks
 
 SLACK = 1e-9
 """Taken off before rounding up, so that a product such as 0.7 * 10 never asks for one n-gram too many."""
@@ -97,7 +97,7 @@ class BenchmarkIndex:
         coverage: float,
         short: NDArray[np.bool_] | None = None,
     ) -> BenchmarkIndex:
-        """Read all items. For the arguments see `doit.curation.contamination.contaminated`."""
+        """Read all items. For the arguments see `doit.curation.contamination.finding.contaminated`."""
         chunks = tuple(token_chunks(items))
         sizes = _joined([np.diff(tokens.rows) for _, tokens in chunks])
         single = _joined([tokens.characters() for _, tokens in chunks])

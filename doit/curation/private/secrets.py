@@ -19,8 +19,8 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from doit.curation.secret_checks import CHECKS
-from doit.curation.secret_patterns import PATTERNS, WIDE, Pattern
+from doit.curation.private.checks import CHECKS
+from doit.curation.private.patterns import PATTERNS, WIDE, Pattern
 
 Kind = Literal[
     "private-key", "url-credentials", "jwt", "api-key", "password", "e-mail", "id-card", "bank-card", "phone", "ip"

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.scripts import byte_chunks
+from doit.curation.language.scripts import byte_chunks
 
 DATA = Path(__file__).parent / "data" / "function_words.txt"
 CODE, GREETING = "en-code", "en-greeting"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from doit.curation.language import languages
-from doit.curation.phrases import phrases
+from doit.curation.language.telling import languages
+from doit.curation.texts.phrases import phrases
 
 CODE = r"[{}=<>\\^_;]|\w\("
 """Signs of programs and formulas, whose few words tell no language."""

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.characters import one_script_only
+from doit.curation.language.characters import one_script_only
 
 CHUNK_BYTES = 1 << 18
 """So many bytes, and what is worked out of them, stay in a processor's own cache."""

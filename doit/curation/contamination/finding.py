@@ -1,7 +1,7 @@
 """Which texts hold an item of a benchmark.
 
 The coverage of an item is the share of its distinct n-grams that one text has. Hashes find candidates
-(`doit.curation.benchmark_index`); every answer is worked out again from the characters themselves.
+(`doit.curation.contamination.benchmark_index`); every answer is worked out again from the characters themselves.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation.benchmark_index import SHARED, BenchmarkIndex, ranges
-from doit.curation.folding import folded, reduced
+from doit.curation.contamination.benchmark_index import SHARED, BenchmarkIndex, ranges
+from doit.curation.contamination.word_runs import Places, Tokens, token_chunks
+from doit.curation.duplicates.folding import folded, reduced
 from doit.curation.stretches import stretches
-from doit.curation.word_runs import Places, Tokens, token_chunks
 
 FOUND = {"at": pl.UInt32, "item": pl.UInt32, "coverage": pl.Float64, "start": pl.Int64, "end": pl.Int64}
 
@@ -39,8 +39,8 @@ def contaminated(
 ) -> pl.DataFrame:
     """Every item that a text holds.
 
-    Texts are cut into words, and into characters in scripts without spaces (`doit.curation.word_runs`). An item's n is
-    `characters` if at least half of its tokens are such, else `words`. An item of fewer than n tokens is held by a text
+    Texts are cut into words, and into characters in scripts without spaces (`word_runs`). An item's n is `characters`
+    if at least half of its tokens are such, else `words`. An item of fewer than n tokens is held by a text
     that has all its tokens, one after the other; one of n / 2 or fewer, only where they are all that a line has.
 
     Args:

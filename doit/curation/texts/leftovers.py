@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from doit.curation.phrases import first_match, phrases
+from doit.curation.texts.phrases import first_match, phrases
 
 Kind = Literal["entities", "tags", "tokens", "templates", "replacement", "controls", "invisible"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -23,9 +23,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from doit.curation import function_words
-from doit.curation.prose import prose
-from doit.curation.scripts import Script, count_letters
+from doit.curation.language import function_words
+from doit.curation.language.prose import prose
+from doit.curation.language.scripts import Script, count_letters
 
 Ints = NDArray[np.int64]
 
