@@ -111,6 +111,9 @@ def _makes(shape: Shape, row: dict[str, Any]) -> Conversation | None:
 def _texts(values: list[Any], *, needed: bool) -> tuple[pl.Series, NDArray[np.bool_]]:
     """A column as texts, empty where a row has none, and where it is what a plain row may have."""
     try:
+        # Polars takes a minute to find that lists in lists in lists are no text, so their types are asked for first.
+        if not set(map(type, values)) <= {str, type(None)}:
+            raise TypeError
         series = pl.Series(values, dtype=pl.String)
     except (TypeError, UnicodeEncodeError):
         series = pl.Series([value if _writable(value) else None for value in values], dtype=pl.String)

@@ -35,7 +35,8 @@ LONGEST = 1_000_000
 """Characters of template text a conversation may have; a hostile template could write without end."""
 
 MOST_STEPS = 1_000_000
-"""Lines of its own program that a template may run for one conversation: some seconds at most, and far more than any needs."""
+"""Lines of its own program that a template may run for one conversation: some seconds at most, far more than
+any needs."""
 
 DATE = "01 Jan 2025"
 """What templates that write the date are told where they listen, or the tokens of a row would change every day."""

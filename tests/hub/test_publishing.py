@@ -355,7 +355,7 @@ def test_a_published_mixture_can_be_published_from_where_it_was_loaded(hub, buil
 
 def test_a_downloaded_copy_of_a_series_is_verified(hub, build, tmp_path):
     """Without the ledgers, which stay at home, and with the files of each ability, which come on top."""
-    doit.publish(build(series=[10, 20]), REPO, by="ability")
+    doit.publish(build(size=20, series=[10, 20]), REPO, by="ability")
     for path, content in tree(hub).items():
         (tmp_path / "copy" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "copy" / path).write_bytes(content)

@@ -246,11 +246,11 @@ def test_copies_that_a_rewriting_makes_are_a_step_of_their_own(tmp_path: Path) -
 
 
 def test_a_manifest_with_shortened_paths_still_finds_what_rules_read(tmp_path: Path) -> None:
-    write(tmp_path / "home" / "scores" / "s.jsonl", [{"id": one, "q": at} for at, one in enumerate(ids(ROWS))])
-    rule = {"kind": "score", "by": "q", "scores": "../srv/scores/s.jsonl", "at_least": 3}
-    answer = build(tmp_path / "home", ROWS, rule)
-    path = tmp_path / "home" / "out" / "manifest.json"
+    write(tmp_path / "here" / "scores" / "s.jsonl", [{"id": one, "q": at} for at, one in enumerate(ids(ROWS))])
+    rule = {"kind": "score", "by": "q", "scores": "../here/scores/s.jsonl", "at_least": 3}
+    answer = build(tmp_path / "here", ROWS, rule)
+    path = tmp_path / "here" / "out" / "manifest.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     document["spec"]["curation"][0]["scores"] = "scores/s.jsonl"
     path.write_text(json.dumps(document), encoding="utf-8")
-    assert doit.rebuild(path, tmp_path / "again", sources=tmp_path / "home").digest == answer.digest
+    assert doit.rebuild(path, tmp_path / "again", sources=tmp_path / "here").digest == answer.digest
