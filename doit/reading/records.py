@@ -220,7 +220,9 @@ class _Shaper:
             tables.append(self._plain_table(plain, np.array([row.row for row in chosen]), chosen, columns.unknown))
         if columns.ids or not tables:
             tables.append(columns.table())
-        table = tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks().sort_by("row")
+        # Of a block that was cut, rows that are not plain stand before those that could not be cut.
+        mixed = len(tables) > 1 or (isinstance(read, CutRows) and bool(columns.ids))
+        table = pa.concat_tables(tables).combine_chunks().sort_by("row") if mixed else tables[0]
         columns.rejects.sort(key=lambda reject: (reject.row is None, reject.row or 0, reject.part or 0))
         if isinstance(read, CutRows):
             return Batch(table, columns.rejects, columns.left_out, columns.unknown, read.stop)

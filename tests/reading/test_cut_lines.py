@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from doit.reading.cut_lines import CutRows, cut_block
+from doit.reading.records import read_records
 from doit.reading.rows import Bad, Layout, Row, read_cut, read_rows
+from doit.schemas.card import DatasetCard
 
 TEXTS = st.one_of(
     st.text(max_size=8),
@@ -98,3 +101,14 @@ def test_alike_lines_are_cut_and_the_others_left_to_the_parser() -> None:
 )
 def test_a_line_that_is_no_flat_object_with_texts_is_no_pattern(line: bytes) -> None:
     assert cut_block(b"\n".join([line] * 3)) is None
+
+
+def test_rows_keep_their_order_where_none_of_a_block_is_plain(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"question": "Human:", "answer": "\r\n\x07"}, {"question": "Human:", "answer": "Human:\r\n"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    card = DatasetCard.model_validate({"name": "a", "shape": {"kind": "qa", "prompt": "question", "answer": "answer"}})
+
+    read = [row for batch in read_records(path, card) for row in batch.records["row"].to_pylist()]
+
+    assert read == [0, 1]

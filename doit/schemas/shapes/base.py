@@ -103,12 +103,21 @@ class Shape(Frozen):
         return None
 
 
-KIND_OF = {bool: "a boolean", int: "a number", float: "a number", str: "a text", list: "a list", dict: "an object"}
+KIND_OF: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def kind_of(value: Any) -> str:
     """What a JSON value is, in words."""
-    return "null" if value is None else KIND_OF.get(type(value), type(value).__name__)
+    kind = type(value)
+    return KIND_OF.get(kind) or kind.__name__
 
 
 @cache
