@@ -107,8 +107,8 @@ def curate(
     """
     from doit.inspecting.notebook import Built, shown
     from doit.mixtures.build import build_mixture
+    from doit.mixtures.curated_files import rules_of, sources_of
     from doit.mixtures.loading import load_card, resolve
-    from doit.mixtures.rules_file import rules_of, sources_of
     from doit.reading.converting import described_input
 
     if dataset is not None and shape is not None:

@@ -81,19 +81,9 @@ def rewrites(rule: Rule) -> bool:
     return (isinstance(rule, Rewriting) and rule.rewrites) or (isinstance(rule, Tokens) and rule.over == "split")
 
 
-class NearDuplicates(Comparing):
-    """Records whose text is nearly that of a kept one: Jaccard similarity of their sets of character 4-grams.
+class Ranked(Comparing):
+    """A rule that keeps one of several like records: the smallest id, or the best."""
 
-    Records are taken in ascending id, or by `best` first; one is dropped only if a kept one is at or over the
-    threshold, and names it (`doit.curation.duplicates.near_duplicates`).
-    """
-
-    kind: Literal["near_duplicates"] = "near_duplicates"
-    threshold: float = Field(default=0.8, gt=0, le=1)
-    of: Of = "conversation"
-    """All contents, the user's alone, or the assistant's alone."""
-    ignoring: tuple[Ignoring, ...] = ()
-    """What does not tell texts apart; width and case never do."""
     best: Annotated[str, Field(min_length=1)] | None = None
     """Of like records the one with the most of this stays, not the one with the smallest id: `chars`, `turns`, `tokens`
     or a column of `scores`."""
@@ -110,6 +100,21 @@ class NearDuplicates(Comparing):
         """See `Comparing.outside`."""
         return None if self.scores is None or self.best is None else (self.scores, self.best)
 
+
+class NearDuplicates(Ranked):
+    """Records whose text is nearly that of a kept one: Jaccard similarity of their sets of character 4-grams.
+
+    Records are taken in ascending id, or by `best` first; one is dropped only if a kept one is at or over the
+    threshold, and names it (`doit.curation.duplicates.near_duplicates`).
+    """
+
+    kind: Literal["near_duplicates"] = "near_duplicates"
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    of: Of = "conversation"
+    """All contents, the user's alone, or the assistant's alone."""
+    ignoring: tuple[Ignoring, ...] = ()
+    """What does not tell texts apart; width and case never do."""
+
     def compare(self, left: Left) -> Verdicts:
         """See `Comparing.compare`; a value is the similarity and the survivor's id, the details are the pairs."""
         from doit.curation.duplicates.near_duplicates import near_duplicates  # noqa: PLC0415 - loads scipy, which few specs need
@@ -121,7 +126,7 @@ class NearDuplicates(Comparing):
         return _verdicts(found, ids)
 
 
-class NearEmbeddings(Comparing):
+class NearEmbeddings(Ranked):
     """Records whose vectors, made elsewhere by any model, are nearly those of a kept one: cosine similarity.
 
     Decided as `NearDuplicates` decides (`doit.curation.duplicates.near_embeddings`).
@@ -132,20 +137,6 @@ class NearEmbeddings(Comparing):
     """A Parquet file, relative to the spec, with the columns `id` and `embedding` (lists of numbers of one length); a
     record that it lacks is like nothing."""
     threshold: float = Field(default=0.95, gt=0, le=1)
-    best: Annotated[str, Field(min_length=1)] | None = None
-    """As in `near_duplicates`."""
-    scores: str | None = None
-    """As in `near_duplicates`."""
-
-    @model_validator(mode="after")
-    def _used(self) -> Self:
-        _check_scores(self.best, self.scores)
-        return self
-
-    @property
-    def outside(self) -> tuple[str, str] | None:
-        """See `Comparing.outside`."""
-        return None if self.scores is None or self.best is None else (self.scores, self.best)
 
     @property
     def vectors(self) -> str | None:
