@@ -8,13 +8,14 @@ BIN := $(VENV)/bin/python
 PIP := $(BIN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test check lint types unit bench bench-peers format clean distclean
+.PHONY: help demo test check lint types unit search bench bench-peers format clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       build the demo mixture from examples/ and look at it"
 	@echo "make test       lint, types and all tests"
 	@echo "make check      lint and types only"
+	@echo "make search     the property tests with cases that are drawn anew"
 	@echo "make bench      how fast it is, beside the alternatives, in one run"
 	@echo "make bench-peers  curation beside Data-Juicer and datasketch, in an environment of their own"
 	@echo "make format     let ruff format and fix"
@@ -41,6 +42,9 @@ types: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN) -m pytest -q -n $(WORKERS)
+
+search: $(VENV)/.dev
+	$(BIN) -m pytest -q -n $(WORKERS) -m hypothesis --hypothesis-profile=search
 
 bench: $(VENV)/.dev
 	$(BIN) benchmarks/reading.py

@@ -6,6 +6,7 @@ import bz2
 import codecs
 import gzip
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -55,6 +56,10 @@ _DAMAGE = (
     NotImplementedError,
     pa.ArrowException,
 )
+
+# What zipfile raises for a header that it cannot follow: RuntimeError for a password and for an unknown version or
+# method, ValueError for a name that is not in the encoding it claims.
+_MISLED = (zipfile.BadZipFile, RuntimeError, ValueError, OSError, struct.error)
 
 
 class _Reader(Protocol):
@@ -187,7 +192,7 @@ def _detail(error: Exception) -> str:
 def _zip_members(path: Path, file: IO[bytes], encoding: str | None) -> Iterator[Text | Bad]:
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except _MISLED as error:
         yield Bad(None, 0, "D309", f"the zip archive cannot be opened: {_detail(error)}.", None, "")
         return
     members = sorted((m for m in archive.infolist() if _is_data(m)), key=lambda member: member.filename)
@@ -200,10 +205,9 @@ def _zip_members(path: Path, file: IO[bytes], encoding: str | None) -> Iterator[
         where = member.filename if len(members) > 1 else ""
         try:
             reader = cast(_Reader, archive.open(member))
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
-            yield Bad(
-                None, None, "D309", f"{member.filename}: the member cannot be opened: {_detail(error)}.", None, ""
-            )
+        except _MISLED as error:
+            name = member.filename or "a member without a name"
+            yield Bad(None, None, "D309", f"{name}: the member cannot be opened: {_detail(error)}.", None, "")
             continue
         text = Text(_chunks(reader, path, allowed), name=member.filename, encoding=encoding, where=where)
         yield unreadable(text) or text
@@ -212,7 +216,8 @@ def _zip_members(path: Path, file: IO[bytes], encoding: str | None) -> Iterator[
 def _is_data(member: zipfile.ZipInfo) -> bool:
     """Whether a member is a file that someone meant to pack: no folder, nothing that macOS adds."""
     parts = member.filename.split("/")
-    return not member.is_dir() and parts[0] != "__MACOSX" and parts[-1] != ".DS_Store"
+    is_folder = len(parts) > 1 and not parts[-1]  # ZipInfo.is_dir() fails on an empty name
+    return not is_folder and parts[0] != "__MACOSX" and parts[-1] != ".DS_Store"
 
 
 def _plain_name(name: str) -> str:

@@ -36,6 +36,10 @@ def codes(rows: list[Row | Bad]) -> list[tuple[int | None, str]]:
     return [(row.row, row.code if isinstance(row, Bad) else "") for row in rows]
 
 
+MEMBER, LISTED = b"PK\x03\x04", b"PK\x01\x02"
+"""How the headers of a zip archive begin: the one before a member, and its entry in the list at the end."""
+
+
 def zipped(members: dict[str, bytes]) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -137,6 +141,28 @@ def test_damaged_member_of_a_zip_archive_leaves_the_others(tmp_path: Path) -> No
 
     assert (None, "D308") in found
     assert sum(code == "" for _, code in found) >= 3
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.zip"])
+@pytest.mark.parametrize(
+    "edits",
+    [
+        pytest.param([(LISTED, 46, b"\x00")], id="member without a name"),
+        pytest.param([(LISTED, 6, b"\xff")], id="version that is to come"),
+        pytest.param([(LISTED, 10, b"\x63")], id="method that is not known"),
+        pytest.param([(LISTED, 8, b"\x01")], id="password"),
+        pytest.param([(LISTED, 9, b"\x08"), (MEMBER, 30, b"\xff")], id="name that is not UTF-8"),
+    ],
+)
+def test_header_of_a_zip_archive_that_cannot_be_followed_is_one_reject(
+    tmp_path: Path, name: str, edits: list[tuple[bytes, int, bytes]]
+) -> None:
+    data = bytearray(zipped({"a.jsonl": LINES}))
+    for header, at, junk in edits:
+        start = data.index(header) + at
+        data[start : start + len(junk)] = junk
+
+    assert codes(read_bytes(tmp_path, name, bytes(data))) == [(None, "D309")]
 
 
 @pytest.mark.parametrize(
@@ -381,6 +407,7 @@ SEEDS = [
     b'q,a\n"1\n2",3\n4,5\n',
     gzip.compress(LINES, mtime=0),
     zipped({"a.jsonl": LINES}),
+    zipped({"a/": b"", "a/b.jsonl": LINES, "c.json": b"[1]"}),
     zstd(LINES),
 ]
 
