@@ -112,8 +112,8 @@ def draw(_: int) -> Iterator[str]:
     import numpy as np
     import polars as pl
 
-    from doit.mixtures.draw import draw as drawing
-    from doit.mixtures.draw import ordered
+    from doit.mixtures.building.draw import draw as drawing
+    from doit.mixtures.building.draw import ordered
 
     chance, rows, word = np.random.default_rng(0), 1_000_000, pl.lit(1 << 64, pl.UInt128)
     parts = []
@@ -134,8 +134,8 @@ def draw(_: int) -> Iterator[str]:
 
 def plan(_: int) -> Iterator[str]:
     """Two and three axes with equal shares, on stocks that carry them and on stocks that do not."""
-    from doit.mixtures.plan import Axis, Request, Target
-    from doit.mixtures.plan import plan as planning
+    from doit.mixtures.planning.plan import Axis, Request, Target
+    from doit.mixtures.planning.plan import plan as planning
 
     lengths = {"language": 10, "ability": 12, "source": 60}
     for names, asked in ((("language", "ability"), 0), (("language", "ability", "source"), 1200)):

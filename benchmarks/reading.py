@@ -88,7 +88,7 @@ def doit_pool(source: Path, folder: Path) -> float:
     """Our pool: strict checks, ids, languages, labels, rejects, digests; as many processes as help."""
     os.environ["DOIT_CACHE"] = str(folder)
     from doit.mixtures.loading import resolve
-    from doit.mixtures.pool import build_pool
+    from doit.mixtures.pools.pool import build_pool
 
     card = {"name": "bench", "shape": {"kind": "alpaca"}, "source": {"files": str(source)}}
     resolved = resolve({"name": "b", "size": "all", "sources": [{"dataset": card}]}, folder=folder, where="bench")
@@ -131,7 +131,7 @@ def usage() -> tuple[float, float]:
 
 def prepare(name: str) -> None:
     """Import what a case stands on, so that it is not measured."""
-    modules = {"bare Polars": ["polars"], "doit": ["doit.mixtures.pool"], "datasets.map": ["datasets"]}
+    modules = {"bare Polars": ["polars"], "doit": ["doit.mixtures.pools.pool"], "datasets.map": ["datasets"]}
     for module in modules[name]:
         importlib.import_module(module)
 

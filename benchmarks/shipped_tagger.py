@@ -23,7 +23,7 @@ def main() -> None:
 
     from doit.curation.tagging.fitting import fit
     from doit.curation.tagging.model import SHIPPED
-    from doit.mixtures.tagging import fit_answer, labelled
+    from doit.mixtures.pools.tagging import fit_answer, labelled
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=SHIPPED)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from doit.mixtures.build import build_mixture
+from doit.mixtures.building.build import build_mixture
 from doit.mixtures.loading import resolve
 from doit.trainers import logs
 from doit.trainers import spec as specs

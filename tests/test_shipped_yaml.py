@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from doit import catalogue, json_schemas, yamlio
 from doit.catalogue import KINDS, Kind
 from doit.mixtures.loading import load_card, load_spec
-from doit.mixtures.plan import Request, Stock, plan
+from doit.mixtures.planning.plan import Request, Stock, plan
 from doit.mixtures.spec import MixtureSpec
 from doit.reading.records import read_records
 from doit.schemas.abilities import ABILITIES, OTHER

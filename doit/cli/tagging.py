@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from doit.curation.tagging.endpoint import Endpoint
     from doit.curation.tagging.evaluating import TagEval
     from doit.curation.tagging.explaining import Explanation
-    from doit.mixtures.tagging import ApplyAnswer
+    from doit.mixtures.pools.tagging import ApplyAnswer
 
 tag = App(name="tag", help="Tell abilities: fit a tagger, apply it, measure it, explain it.")
 app.command(tag)

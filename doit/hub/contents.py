@@ -20,7 +20,7 @@ from doit.curation.private import secrets
 from doit.errors import StorageError
 from doit.hub.paths import sources_names
 from doit.inspecting.counts import UNTAGGED
-from doit.mixtures.digest import ContentDigest
+from doit.mixtures.building.digest import ContentDigest
 from doit.mixtures.opening import Opened
 from doit.progress import Progress
 from doit.table import MIXTURE

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from doit.inspecting.visible import visible
-from doit.mixtures.answers import (
+from doit.mixtures.manifest import InputFile
+from doit.mixtures.proofs.answers import (
     DiffAnswer,
     Difference,
     InputDifference,
@@ -25,7 +26,6 @@ from doit.mixtures.answers import (
     WhyAnswer,
     WhyLine,
 )
-from doit.mixtures.manifest import InputFile
 
 _MOST = 40
 """Rows of a table, and lines of a ledger, that are shown; `--json` has all."""

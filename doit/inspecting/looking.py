@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from doit.errors import DoitError, SpecError, did_you_mean
 from doit.inspecting.labels import Label, ability_rule, label_columns, stem_ability
-from doit.mixtures.normalising import with_language
+from doit.mixtures.pools.normalising import with_language
 from doit.progress import Progress
 from doit.reading.records import layout_of, read_records
 from doit.reading.sampling import sample

@@ -12,7 +12,7 @@ from doit.curation.language.detecting import LangId
 from doit.curation.rules import AnyRule
 from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean
-from doit.mixtures.plan import Axis, Target
+from doit.mixtures.planning.plan import Axis, Target
 from doit.schemas.abilities import ABILITIES, OTHER
 from doit.schemas.base import Frozen
 from doit.schemas.card import DatasetCard, LanguageTag, Name, check_language_range

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from doit import yamlio
-from doit.mixtures.plan import Plan
+from doit.mixtures.planning.plan import Plan
 from doit.mixtures.spec import Amount, MixtureSpec
 
 

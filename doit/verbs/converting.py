@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from doit.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
-    from doit.mixtures.export import ExportAnswer
+    from doit.mixtures.exporting.export import ExportAnswer
     from doit.reading.converting import ConvertAnswer
     from doit.schemas.card import DatasetCard
 
@@ -66,7 +66,7 @@ def _export(
     paths: Sequence[Path], out: Path, to: str, read_as: str | None, *, lossy: bool, overwrite: bool
 ) -> ExportAnswer:
     """`convert` of a mixture."""
-    from doit.mixtures.export import export_mixture
+    from doit.mixtures.exporting.export import export_mixture
 
     if len(paths) > 1:
         folder = next(path for path in paths if path.is_dir())

@@ -10,9 +10,9 @@ from doit.errors import SpecError
 from doit.verbs.pages import pages
 
 if TYPE_CHECKING:
-    from doit.mixtures.answers import RebuildAnswer
     from doit.mixtures.loading import Resolved
     from doit.mixtures.manifest import BuildAnswer, PlanAnswer
+    from doit.mixtures.proofs.answers import RebuildAnswer
 
 
 Engine = Literal["local", "ray"]
@@ -49,7 +49,7 @@ def build(
         StorageError: OUT holds something else, or the disk refused.
     """
     from doit.inspecting.notebook import Built, shown
-    from doit.mixtures.build import build_mixture
+    from doit.mixtures.building.build import build_mixture
 
     resolved = find_spec(spec, overrides)
     answer = build_mixture(resolved, Path(out), pages=pages, workers=jobs, engine=engine, strict=strict)
@@ -71,7 +71,7 @@ def plan(
         DataError: the data is wrong or too little.
     """
     from doit.inspecting.notebook import Planned, shown
-    from doit.mixtures.build import plan_mixture
+    from doit.mixtures.building.build import plan_mixture
 
     return shown(plan_mixture(find_spec(spec, overrides), workers=jobs, engine=engine, strict=strict), Planned)
 
@@ -106,7 +106,7 @@ def curate(
         StorageError: OUT holds something else, or the disk refused.
     """
     from doit.inspecting.notebook import Built, shown
-    from doit.mixtures.build import build_mixture
+    from doit.mixtures.building.build import build_mixture
     from doit.mixtures.curated_files import rules_of, sources_of
     from doit.mixtures.loading import load_card, resolve
     from doit.reading.converting import described_input
@@ -149,7 +149,7 @@ def rebuild(
         DataError: an input's bytes changed, or the content digest is another one.
         StorageError: the manifest cannot be read, or OUT holds something else.
     """
-    from doit.mixtures.rebuilding import rebuild as build_again
+    from doit.mixtures.proofs.rebuilding import rebuild as build_again
 
     return build_again(Path(manifest), Path(out), sources=Path(sources), pages=pages, workers=jobs, engine=engine)
 

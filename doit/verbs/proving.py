@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from doit.errors import SpecError
 
 if TYPE_CHECKING:
-    from doit.mixtures.answers import DiffAnswer, WhyAnswer
     from doit.mixtures.manifest import VerifyAnswer
+    from doit.mixtures.proofs.answers import DiffAnswer, WhyAnswer
 
 
 def verify(out: str | Path) -> VerifyAnswer:
@@ -19,7 +19,7 @@ def verify(out: str | Path) -> VerifyAnswer:
         SpecError: there is no mixture there.
     """
     from doit.inspecting.notebook import Verified, shown
-    from doit.mixtures.verifying import verify as check
+    from doit.mixtures.proofs.verifying import verify as check
 
     return shown(check(Path(out)), Verified)
 
@@ -35,7 +35,7 @@ def why(out: str | Path, target: str) -> WhyAnswer:
         SpecError: there is no mixture, or nothing of that name in it.
         StorageError: a file of the mixture is damaged.
     """
-    from doit.mixtures.why import why as explain
+    from doit.mixtures.proofs.why import why as explain
 
     return explain(Path(out), target)
 
@@ -52,7 +52,7 @@ def diff(a: str | Path, b: str | Path, *, ids: int = 0) -> DiffAnswer:
         SpecError: there is no mixture there, or `ids` is negative.
         StorageError: a file of a mixture is damaged.
     """
-    from doit.mixtures.diffing import diff as compare
+    from doit.mixtures.proofs.diffing import diff as compare
 
     if ids < 0:
         raise SpecError("D204", f"`ids` is {ids}.", hint="Give 0 or more.")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from doit.curation.tagging.endpoint import Endpoint
     from doit.curation.tagging.evaluating import TagEval
     from doit.curation.tagging.explaining import Explanation
-    from doit.mixtures.tagging import ApplyAnswer, FitAnswer
+    from doit.mixtures.pools.tagging import ApplyAnswer, FitAnswer
 
 DEFAULT = "default"
 
@@ -39,7 +39,7 @@ def tag_fit(
         StorageError: the disk refused.
     """
     from doit.curation.tagging.fitting import fit
-    from doit.mixtures.tagging import fit_answer, labelled
+    from doit.mixtures.pools.tagging import fit_answer, labelled
 
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(one) for one in inputs]
     model = fit(labelled(paths), base=base, strength=strength, abstain=abstain)
@@ -72,7 +72,7 @@ def tag_apply(
         StorageError: the disk refused.
     """
     from doit.curation.tagging.model import load_tagger
-    from doit.mixtures.tagging import apply_tags
+    from doit.mixtures.pools.tagging import apply_tags
 
     if endpoint is not None:
         from doit.curation.tagging.endpoint import EndpointTagger
@@ -95,7 +95,7 @@ def tag_eval(path: str | Path, *, model: str | Path = DEFAULT, threshold: float 
         DataError: no record has an ability.
     """
     from doit.curation.tagging.model import load_tagger
-    from doit.mixtures.tagging import evaluated
+    from doit.mixtures.pools.tagging import evaluated
 
     return evaluated(Path(path), load_tagger(str(model)), threshold=threshold)
 
@@ -123,7 +123,7 @@ def tag_explain(
     from doit.curation.tagging.explaining import explain
     from doit.curation.tagging.model import load_tagger
     from doit.errors import SpecError
-    from doit.mixtures.tagging import explained
+    from doit.mixtures.pools.tagging import explained
 
     tagger = load_tagger(str(model))
     if path is not None and id is not None and text is None:

@@ -12,7 +12,7 @@ from doit.curation.tagging.fitting import prepared, texts_digest
 from doit.curation.tagging.model import SHIPPED, load_tagger, tag
 from doit.curation.tagging.requests import own_requests
 from doit.curation.tagging.weights import load
-from doit.mixtures.tagging import labelled
+from doit.mixtures.pools.tagging import labelled
 from doit.schemas.abilities import ABILITIES, OTHER
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ import pytest
 import doit
 from doit.errors import DataError, DoitError, SpecError
 from doit.inspecting.tables import funnel_table, show
-from doit.mixtures.evidence import evidence_names
+from doit.mixtures.building.evidence import evidence_names
 from doit.schemas.record import content_id
 from doit.yamlio import dump
 

@@ -9,8 +9,8 @@ import pytest
 
 from doit.curation import keys as keying
 from doit.curation.keys import hexadecimal, keys, mix
-from doit.mixtures import draw as drawing
-from doit.mixtures.draw import copies, draw, kept, ordered
+from doit.mixtures.building import draw as drawing
+from doit.mixtures.building.draw import copies, draw, kept, ordered
 
 IDS = pl.Series("id", [hashlib.blake2b(str(n).encode(), digest_size=16).hexdigest() for n in range(1000)])
 ZERO = pl.Series("id", ["0" * 32, "0123456789abcdef" * 2])

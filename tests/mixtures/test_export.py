@@ -15,8 +15,8 @@ import pytest
 
 import doit
 from doit import yamlio
-from doit.mixtures.export import ExportAnswer
-from doit.mixtures.trainer_formats import FORMATS
+from doit.mixtures.exporting.export import ExportAnswer
+from doit.mixtures.exporting.trainer_formats import FORMATS
 from doit.schemas.record import content_id
 
 Row = dict[str, Any]

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doit.errors import DoitError
-from doit.mixtures import cells as cellular
-from doit.mixtures.curating import Means, curate
-from doit.mixtures.draw import draw, ordered
-from doit.mixtures.plan import Axis, Plan, Request, Target, plan
+from doit.mixtures.building.draw import draw, ordered
+from doit.mixtures.planning import cells as cellular
+from doit.mixtures.planning.plan import Axis, Plan, Request, Target, plan
+from doit.mixtures.pools.curating import Means, curate
 
 CASES = settings(max_examples=int(os.environ.get("DOIT_LAW_CASES", "100")), deadline=None)
 LANGUAGES = ("zh-Hans", "zh-Hant", "en", "ja")

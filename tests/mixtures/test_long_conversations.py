@@ -97,7 +97,7 @@ def test_pieces_that_are_there_already_are_one_record(tmp_path: Path) -> None:
 
 def test_a_changed_limit_counts_no_token_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path, ROWS, over="drop")
-    monkeypatch.setattr("doit.mixtures.tokens._counted", lambda *of: pytest.fail("the tokens were counted again"))
+    monkeypatch.setattr("doit.mixtures.pools.tokens._counted", lambda *of: pytest.fail("the tokens were counted again"))
 
     assert build(tmp_path, ROWS, over="drop", at_most=30).drawn == 2
 

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 from doit.errors import ShortStock, SpecError
-from doit.mixtures.plan import Axis, Plan, Request, Shortage, Stock, Target, plan
+from doit.mixtures.planning.plan import Axis, Plan, Request, Shortage, Stock, Target, plan
 
 TRAIN = {  # records per ability in DoIT's curated set: the paper's sizes less 100 for validation and 100 for test
     "biology": 1042,
@@ -351,7 +351,7 @@ def test_stock_that_makes_no_sense_is_refused(stock: Stock) -> None:
 
 def test_one_and_two_axes_do_not_import_scipy() -> None:
     code = (
-        "import sys; from fractions import Fraction as F; from doit.mixtures.plan import *;"
+        "import sys; from fractions import Fraction as F; from doit.mixtures.planning.plan import *;"
         "axes = Axis('a', {'x': Target(share=F(1))}), Axis('b', {'y': Target(share=F(1))});"
         "plan(Request(axes, 2, 'error'), {('x', 'y'): [3]});"
         "sys.exit('scipy' in sys.modules or 'numpy' in sys.modules)"

@@ -15,7 +15,7 @@ from fractions import Fraction
 import pytest
 
 from doit.errors import DoitError, ShortStock, SpecError
-from doit.mixtures.plan import Axis, Plan, Request, Stock, Target, plan
+from doit.mixtures.planning.plan import Axis, Plan, Request, Stock, Target, plan
 from tests.mixtures.brute_force import best, unlimited_share_cost
 
 CASES = int(os.environ.get("DOIT_PLAN_CASES", "200"))

@@ -12,11 +12,11 @@ import pytest
 
 from doit import storage
 from doit.curation.keys import hexadecimal
-from doit.mixtures import stamps
+from doit.mixtures.building.writing import fetch
 from doit.mixtures.loading import SourceFiles, resolve
-from doit.mixtures.pool import Pool, build_pool, scan_records, slim_table
-from doit.mixtures.stamps import Note, unchanged
-from doit.mixtures.writing import fetch
+from doit.mixtures.pools import stamps
+from doit.mixtures.pools.pool import Pool, build_pool, scan_records, slim_table
+from doit.mixtures.pools.stamps import Note, unchanged
 
 
 @pytest.fixture(autouse=True)

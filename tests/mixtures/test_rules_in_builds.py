@@ -141,7 +141,7 @@ def test_a_changed_threshold_reads_no_text(tmp_path: Path, monkeypatch: pytest.M
     rows = [{"instruction": f"问题{n}", "output": "答" * (n + 1)} for n in range(9)]
     assert build(tmp_path, rows, {"kind": "assistant_chars", "at_least": 3}).drawn == 7
 
-    monkeypatch.setattr("doit.mixtures.measuring._measure", lambda task: pytest.fail("measured again"))
+    monkeypatch.setattr("doit.mixtures.pools.measuring._measure", lambda task: pytest.fail("measured again"))
 
     assert build(tmp_path, rows, {"kind": "assistant_chars", "at_least": 5}).drawn == 5
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import doit
 from doit.errors import ShortStock
+from doit.mixtures.building.splitting import split
 from doit.mixtures.spec import Split
-from doit.mixtures.splitting import split
 from doit.schemas.abilities import ABILITIES
 from doit.yamlio import dump
 

@@ -12,9 +12,9 @@ import doit
 from doit.curation.tagging.endpoint import Endpoint, EndpointTagger
 from doit.curation.tagging.model import load_tagger
 from doit.errors import DataError, SpecError
-from doit.mixtures import tagging
 from doit.mixtures.loading import load_spec
-from doit.mixtures.pool import build_pool
+from doit.mixtures.pools import tagging
+from doit.mixtures.pools.pool import build_pool
 
 Write = Callable[[str, Any], Path]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import doit
 from doit.errors import SpecError
-from doit.mixtures.draw import copies, nearest
+from doit.mixtures.building.draw import copies, nearest
 from doit.yamlio import dump
 
 tokenizers = pytest.importorskip("tokenizers", reason="the extra `tokens` is not installed")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import doit
-from doit.mixtures import pool
+from doit.mixtures.pools import pool
 from doit.reading.rows import Layout, read_rows, read_span, spans
 
 LINES = st.lists(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from doit.mixtures.build import build_mixture
+from doit.mixtures.building.build import build_mixture
 from doit.mixtures.loading import resolve
 
 

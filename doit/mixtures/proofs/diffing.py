@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from doit.errors import SpecError
-from doit.mixtures import cells as cellular
-from doit.mixtures.answers import CellDifference, DiffAnswer, Difference, InputDifference, Side
-from doit.mixtures.identical import EXACT
 from doit.mixtures.manifest import InputFile, Manifest
 from doit.mixtures.opening import Opened, collected, one_mixture, scan_table
-from doit.mixtures.plan import Axis
+from doit.mixtures.planning import cells as cellular
+from doit.mixtures.planning.plan import Axis
+from doit.mixtures.pools.identical import EXACT
+from doit.mixtures.proofs.answers import CellDifference, DiffAnswer, Difference, InputDifference, Side
 
 SPLITS = ("train", "validation", "test")
 

@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 
 from doit import storage
 from doit.errors import DataError, SpecError, StorageError, did_you_mean
-from doit.mixtures.cells import target_of
+from doit.mixtures.exporting.trainer_formats import FORMATS, Present, TrainerFormat
 from doit.mixtures.manifest import BuiltFile, Manifest
 from doit.mixtures.opening import one_mixture
+from doit.mixtures.planning.cells import target_of
+from doit.mixtures.proofs.verifying import SPLITS
 from doit.mixtures.spec import MixtureSpec
-from doit.mixtures.trainer_formats import FORMATS, Present, TrainerFormat
-from doit.mixtures.verifying import SPLITS
 from doit.progress import Progress
 from doit.schemas.base import Frozen
 from doit.schemas.shapes.base import CannotHold, Conversation

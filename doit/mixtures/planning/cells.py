@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from doit.mixtures.plan import Axis
+from doit.mixtures.planning.plan import Axis
 
 NOWHERE = -1
 """The cell of a record whose value is neither named nor under `"*"`: it stays unused."""

@@ -16,12 +16,12 @@ from doit import jobs, storage
 from doit.curation.language.detecting import LangId
 from doit.curation.rules.base import Rewriting
 from doit.curation.rules.lengths import Tokens
-from doit.mixtures.measuring import WORTH_A_PROCESS, curation_code
-from doit.mixtures.normalising import POOLED, RECORDS, Entry, record_writer, with_language
-from doit.mixtures.pool import PoolPart, scan_records
-from doit.mixtures.shortening import split_long
-from doit.mixtures.stamps import unchanged
-from doit.mixtures.tokens import load_tokenizer
+from doit.mixtures.pools.measuring import WORTH_A_PROCESS, curation_code
+from doit.mixtures.pools.normalising import POOLED, RECORDS, Entry, record_writer, with_language
+from doit.mixtures.pools.pool import PoolPart, scan_records
+from doit.mixtures.pools.shortening import split_long
+from doit.mixtures.pools.stamps import unchanged
+from doit.mixtures.pools.tokens import load_tokenizer
 from doit.progress import Progress
 
 ORIGIN, ENTRY = "origin.parquet", "entry.json"

@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 
 from doit import storage
 from doit.curation.keys import keys
-from doit.mixtures import cells as cellular
-from doit.mixtures.digest import ContentDigest
-from doit.mixtures.draw import ordered
-from doit.mixtures.ledger import count, total
+from doit.mixtures.building.digest import ContentDigest
+from doit.mixtures.building.draw import ordered
+from doit.mixtures.building.ledger import count, total
 from doit.mixtures.manifest import Check, Manifest, VerifyAnswer
 from doit.mixtures.opening import Opened, open_mixtures
+from doit.mixtures.planning import cells as cellular
 from doit.mixtures.spec import MixtureSpec
 from doit.progress import Progress
 from doit.schemas.record import content_id

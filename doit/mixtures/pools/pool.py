@@ -3,7 +3,7 @@
 One input file becomes one cache entry, or several where it is large and made of lines: each is keyed by its bytes, the
 part of the card that reading depends on, and the code that reads. A changed spec over unchanged files reads no text at
 all. Entries are complete when their `entry.json` exists, and are checked against its digests unless nothing has
-written to them since (`doit.mixtures.stamps`); the cache may be deleted at any time.
+written to them since (`doit.mixtures.pools.stamps`); the cache may be deleted at any time.
 
 Records are kept as an uncompressed Arrow file that is mapped into memory: only the chosen rows of the texts are read,
 and of the other columns only those that decisions are made on.
@@ -30,8 +30,8 @@ from doit import jobs
 from doit.curation.language.detecting import LangId
 from doit.mixtures.loading import SourceFiles
 from doit.mixtures.manifest import InputFile
-from doit.mixtures.normalising import POOLED, RECORDS, Entry, Task, code_digest, load, normalise
-from doit.mixtures.stamps import Note, Span
+from doit.mixtures.pools.normalising import POOLED, RECORDS, Entry, Task, code_digest, load, normalise
+from doit.mixtures.pools.stamps import Note, Span
 from doit.progress import Progress
 from doit.reading.hub_repository import cache_home
 from doit.reading.records import layout_of

@@ -13,15 +13,15 @@ import polars as pl
 from doit.curation.rules.base import Benchmark, text_of
 from doit.curation.tagging.model import DEFAULT, Tagger, load_tagger
 from doit.errors import DataError, DoitError, ShortStock
-from doit.mixtures import cells as cellular
-from doit.mixtures.curating import Curated, Means, curate, near_clusters
-from doit.mixtures.draw import kept
+from doit.mixtures.building.draw import kept
+from doit.mixtures.building.splitting import split
 from doit.mixtures.loading import Resolved, SourceFiles
-from doit.mixtures.plan import Axis
-from doit.mixtures.pool import Pool, PoolPart, all_rejects, build_pool, scan_records, slim_table
-from doit.mixtures.splitting import split
-from doit.mixtures.tagging import pool_tags, with_tags
-from doit.mixtures.tokens import Tokenizer, count_tokens, load_tokenizer
+from doit.mixtures.planning import cells as cellular
+from doit.mixtures.planning.plan import Axis
+from doit.mixtures.pools.curating import Curated, Means, curate, near_clusters
+from doit.mixtures.pools.pool import Pool, PoolPart, all_rejects, build_pool, scan_records, slim_table
+from doit.mixtures.pools.tagging import pool_tags, with_tags
+from doit.mixtures.pools.tokens import Tokenizer, count_tokens, load_tokenizer
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from doit import storage
 from doit.errors import DataError, SpecError, StorageError
-from doit.mixtures.answers import Difference, RebuildAnswer
-from doit.mixtures.build import Pages, build_mixture
-from doit.mixtures.diffing import version_differences
+from doit.mixtures.building.build import Pages, build_mixture
 from doit.mixtures.loading import Resolved, SourceFiles
 from doit.mixtures.manifest import InputFile
 from doit.mixtures.opening import Opened, open_mixtures
+from doit.mixtures.proofs.answers import Difference, RebuildAnswer
+from doit.mixtures.proofs.diffing import version_differences
 from doit.mixtures.rule_files import place_rules
 from doit.mixtures.spec import MixSource
 from doit.progress import Progress

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from doit.mixtures.network import Network
-from doit.mixtures.quotas import Problem, Solution, whole_multiples
+from doit.mixtures.planning.network import Network
+from doit.mixtures.planning.quotas import Problem, Solution, whole_multiples
 
 SOURCE, SINK = 0, 1
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from doit import storage
-from doit.mixtures.digest import ContentDigest
-from doit.mixtures.pool import PoolPart, open_records
+from doit.mixtures.building.digest import ContentDigest
+from doit.mixtures.pools.pool import PoolPart, open_records
 from doit.progress import Progress
 from doit.table import MIXTURE
 

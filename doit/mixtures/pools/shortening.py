@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from doit.curation.rules.lengths import Tokens
-from doit.mixtures.tokens import Tokenizer, entry_tokens, message_sizes
+from doit.mixtures.pools.tokens import Tokenizer, entry_tokens, message_sizes
 from doit.schemas.record import content_id
 
 

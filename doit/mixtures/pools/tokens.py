@@ -13,7 +13,7 @@ import polars as pl
 
 from doit import storage
 from doit.errors import MissingExtra, SpecError
-from doit.mixtures.pool import PoolPart, scan_records
+from doit.mixtures.pools.pool import PoolPart, scan_records
 from doit.progress import Progress
 
 BATCH = 8192

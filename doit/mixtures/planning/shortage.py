@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from doit.errors import ShortStock
-from doit.mixtures.quotas import Problem, margins
-from doit.mixtures.targets import Table, in_words
+from doit.mixtures.planning.quotas import Problem, margins
+from doit.mixtures.planning.targets import Table, in_words
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from doit.mixtures.pool import PoolPart
+from doit.mixtures.pools.pool import PoolPart
 
 EXACT = "exact_duplicates"
 

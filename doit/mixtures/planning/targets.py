@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal
 
 from doit.errors import ShortStock, SpecError
-from doit.mixtures.quotas import AxisQuotas, Problem
+from doit.mixtures.planning.quotas import AxisQuotas, Problem
 
 Shortage = Literal["error", "redistribute", "shrink", "repeat"]
 Stock = Mapping[tuple[str, ...], Sequence[int]]

@@ -24,7 +24,7 @@ import doit
 from doit import storage
 from doit.curation.language.detecting import LangId, second_opinion
 from doit.curation.language.telling import languages
-from doit.mixtures.stamps import Span, checked, unchanged
+from doit.mixtures.pools.stamps import Span, checked, unchanged
 from doit.reading.records import FRESH, Reject, read_records, rejects_table
 from doit.schemas.card import DatasetCard
 

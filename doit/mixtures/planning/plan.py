@@ -11,9 +11,9 @@ from functools import cached_property
 from types import ModuleType
 
 from doit.errors import ShortStock, SpecError
-from doit.mixtures import flow
-from doit.mixtures.quotas import Problem, Solution, cell_cost, margins, share_cost
-from doit.mixtures.shortage import (
+from doit.mixtures.planning import flow
+from doit.mixtures.planning.quotas import Problem, Solution, cell_cost, margins, share_cost
+from doit.mixtures.planning.shortage import (
     Margin,
     empty_shares,
     lacking,
@@ -23,7 +23,7 @@ from doit.mixtures.shortage import (
     refuse_short,
     refuse_size,
 )
-from doit.mixtures.targets import Axis, Request, Shortage, Stock, Table, Target, check_totals, only_records
+from doit.mixtures.planning.targets import Axis, Request, Shortage, Stock, Table, Target, check_totals, only_records
 
 __all__ = ["Axis", "Cell", "Margin", "Plan", "Request", "Shortage", "Stock", "Target", "plan"]
 
@@ -102,7 +102,7 @@ def _engine(table: Table) -> ModuleType:
     """Exact flows for one and two axes, integer programmes for more."""
     if len(table.axes) <= 2:
         return flow
-    from doit.mixtures import programme  # noqa: PLC0415 - scipy is slow to import and only needed here
+    from doit.mixtures.planning import programme  # noqa: PLC0415 - scipy is slow to import and only needed here
 
     return programme
 

@@ -21,12 +21,12 @@ from doit.curation.rules.base import Benchmark, Comparing, Left, Measured, Rewri
 from doit.curation.rules.contamination import Contaminated, contamination_report
 from doit.curation.rules.duplicates import applied
 from doit.curation.rules.lengths import Tokens
-from doit.mixtures.identical import EXACT, copies
 from doit.mixtures.manifest import Contamination, FunnelStep
-from doit.mixtures.measuring import measured
-from doit.mixtures.pool import Pool, PoolPart, scan_records
-from doit.mixtures.rewriting import rewritten
-from doit.mixtures.tokens import count_tokens, load_tokenizer
+from doit.mixtures.pools.identical import EXACT, copies
+from doit.mixtures.pools.measuring import measured
+from doit.mixtures.pools.pool import Pool, PoolPart, scan_records
+from doit.mixtures.pools.rewriting import rewritten
+from doit.mixtures.pools.tokens import count_tokens, load_tokenizer
 from doit.progress import Progress
 from doit.reading.scores import read_scores, scores_of
 from doit.reading.vectors import read_vectors, vectors_of

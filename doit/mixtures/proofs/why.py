@@ -16,11 +16,11 @@ from doit.curation.rules.contamination import Contaminated
 from doit.curation.rules.duplicates import applied
 from doit.curation.rules.lengths import Tokens
 from doit.errors import CODES, SpecError, did_you_mean
-from doit.mixtures.answers import Place, Rank, WhyAnswer, WhyLine
-from doit.mixtures.evidence import FOLDER, evidence_names
-from doit.mixtures.identical import EXACT
+from doit.mixtures.building.evidence import FOLDER, evidence_names
 from doit.mixtures.manifest import Manifest, spelled_out
 from doit.mixtures.opening import Opened, collected, open_mixtures, scan_table
+from doit.mixtures.pools.identical import EXACT
+from doit.mixtures.proofs.answers import Place, Rank, WhyAnswer, WhyLine
 from doit.mixtures.spec import MixtureSpec
 
 SHORTEST = 6

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from doit.curation.keys import keys
 from doit.errors import ShortStock
-from doit.mixtures import cells as cellular
-from doit.mixtures.plan import Axis
+from doit.mixtures.planning import cells as cellular
+from doit.mixtures.planning.plan import Axis
 from doit.mixtures.spec import Split
 
 SPLITS = ("validation", "test")

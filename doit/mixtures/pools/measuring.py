@@ -14,7 +14,7 @@ import polars as pl
 import doit
 from doit import jobs, storage
 from doit.curation.rules.base import Measured
-from doit.mixtures.pool import PoolPart, scan_records
+from doit.mixtures.pools.pool import PoolPart, scan_records
 from doit.progress import Progress
 
 WORTH_A_PROCESS = 200_000

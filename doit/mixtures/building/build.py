@@ -17,22 +17,22 @@ import pyarrow as pa
 from doit import storage
 from doit.curation.keys import hexadecimal
 from doit.errors import DoitError, ShortStock
-from doit.mixtures import cells as cellular
-from doit.mixtures.curating import Curated
-from doit.mixtures.digest import ContentDigest
-from doit.mixtures.draw import draw, ordered
-from doit.mixtures.evidence import FOLDER, evidence_names
-from doit.mixtures.ledger import FATES, as_arrow, count, ledger, total
+from doit.mixtures.building.digest import ContentDigest
+from doit.mixtures.building.draw import draw, ordered
+from doit.mixtures.building.evidence import FOLDER, evidence_names
+from doit.mixtures.building.ledger import FATES, as_arrow, count, ledger, total
+from doit.mixtures.building.splitting import SPLITS
+from doit.mixtures.building.stocking import Stocked, lost, stocked
+from doit.mixtures.building.writing import write_split
 from doit.mixtures.loading import Resolved
 from doit.mixtures.manifest import BuildAnswer, BuiltFile, Cell, Manifest, Margin, PlanAnswer, spelled_out
-from doit.mixtures.plan import Plan, Request, plan
-from doit.mixtures.pool import all_left_out, all_rejects
+from doit.mixtures.planning import cells as cellular
+from doit.mixtures.planning.plan import Plan, Request, plan
+from doit.mixtures.pools.curating import Curated
+from doit.mixtures.pools.pool import all_left_out, all_rejects
 from doit.mixtures.rule_files import rule_files
 from doit.mixtures.spec import AXES
-from doit.mixtures.splitting import SPLITS
-from doit.mixtures.stocking import Stocked, lost, stocked
 from doit.mixtures.suggesting import suggest
-from doit.mixtures.writing import write_split
 
 Pages = Callable[[Manifest, pl.DataFrame, pl.DataFrame, Path], Mapping[str, str]]
 """(manifest, training rows without text, rejects, folder) -> file name -> text: the report and the dataset card."""

@@ -1,4 +1,4 @@
-"""Tables of three or more axes as integer programmes (`doit.mixtures.lagrange` solves them)."""
+"""Tables of three or more axes as integer programmes (`doit.mixtures.planning.lagrange` solves them)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from doit.mixtures.lagrange import NEAR, SECONDS, Programme
-from doit.mixtures.quotas import Problem, Solution, whole_multiples
+from doit.mixtures.planning.lagrange import NEAR, SECONDS, Programme
+from doit.mixtures.planning.quotas import Problem, Solution, whole_multiples
 
 TIES = 2000
 """Cells up to which ties are broken in the plan of unlimited data, where every cell is open."""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
-from doit.mixtures.inline_text import calls_in, tool_list, with_thought
+from doit.mixtures.exporting.inline_text import calls_in, tool_list, with_thought
 from doit.reading.converting import TARGETS
 from doit.schemas.shapes.base import BadRow, CannotHold, Conversation, Shape
 from doit.schemas.shapes.way_back import has_reasoning

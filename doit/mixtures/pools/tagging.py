@@ -18,9 +18,9 @@ from doit.curation.tagging.model import TAGS, Tagger, tag
 from doit.curation.tagging.texts import texts
 from doit.errors import DataError, SpecError, StorageError
 from doit.mixtures.loading import load_spec
-from doit.mixtures.measuring import curation_code
 from doit.mixtures.opening import one_mixture
-from doit.mixtures.pool import PoolPart, build_pool, scan_records
+from doit.mixtures.pools.measuring import curation_code
+from doit.mixtures.pools.pool import PoolPart, build_pool, scan_records
 from doit.progress import Progress
 from doit.schemas.base import Frozen
 from doit.table import MESSAGES_POLARS

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from doit.mixtures.quotas import Problem, Solution, whole_multiples
-from doit.mixtures.steps import Cost, Floats, Limit, Model, Steps, cut, reach
+from doit.mixtures.planning.quotas import Problem, Solution, whole_multiples
+from doit.mixtures.planning.steps import Cost, Floats, Limit, Model, Steps, cut, reach
 
 SECONDS = 10.0
 """How long one integer programme may take; then its best table so far is used and called unproven."""
