@@ -71,7 +71,4 @@ REJECTS = pa.schema(
 )
 """What could not become a record. `stage` is `reading` (bytes -> row) or `shaping` (row -> conversation)."""
 
-TEXT_COLUMNS = ("messages", "reasoning", "tools")
-"""The columns that are read once and written once; every decision is made without them."""
-
 MESSAGES_POLARS = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from doit import verbs
 from doit.cli.app import Engine, Jobs, Json, Sets, Strict, app, positive, print_json
 from doit.errors import SpecError
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command

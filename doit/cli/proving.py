@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from doit import verbs
 from doit.cli.app import Json, app, print_json
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command

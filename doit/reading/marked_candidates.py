@@ -18,34 +18,56 @@ _MARKER = re.compile(
 )
 
 
+_SEEN = 200
+"""Texts of a column that are looked into."""
+
+
 def marked_texts(column: Column, columns: dict[str, Column]) -> Iterator[Candidate]:
     """One text that holds a whole conversation, each turn after a marker."""
-    orders = [[a or b for a, b in _MARKER.findall(text)] for text in column.texts[:200]]
-    counts = Counter(marker for order in orders for marker in set(order))
-    starts = Counter(order[0] for order, text in zip(orders, column.texts, strict=False) if _begins(order, text))
-    if not starts or starts.most_common(1)[0][1] < 0.7 * len(orders):
+    texts = column.texts[:_SEEN]
+    orders = [[a or b for a, b in _MARKER.findall(text)] for text in texts]
+    user = _opening(texts, orders)
+    if user is None:
         return
-    user = starts.most_common(1)[0][0]
-    others = [marker for marker, n in counts.most_common(8) if marker != user and n >= 0.7 * len(orders)]
-    others = [marker for marker in others if _is_followed(marker, column.texts[:200])]
     alone = sum(other.wordy() for other in columns.values()) == 1
-    for marker in sorted(others, key=lambda name: not hints_at(name.strip("<|>[]#:： "), "assistant")):
-        plain = user.strip("<|>[]#:： ")
-        if not (alone or hints_at(plain, "user") or plain.casefold() in ROLES):
-            return
-        turns = [[m for m in order if m in (user, marker)] for order in orders]
-        if share(all(a != b for a, b in pairwise(order)) and len(order) >= 2 for order in turns) < 0.6:
-            continue
-        markers: dict[str, Any] = {"user": user, "assistant": marker}
-        ends = _ends(column.texts[:200], marker)
-        if ends := [end for end in ends if end not in markers.values()]:
-            markers["end"] = ends if len(ends) > 1 else ends[0]
-        why = (f"`{column.path}` begins with `{user}` and goes on with `{marker}`, in turn.",)
-        chosen = hints_at(column.path, "chosen")
-        doubts = ("Preference data: only the better side is read.",) if chosen else ()
-        shape = {"kind": "marked_text", "text": column.path, "markers": markers}
-        yield Candidate(shape, 78.0 if chosen else 68.0, why, doubts)
+    if not (alone or hints_at(_plain(user), "user") or _plain(user).casefold() in ROLES):
         return
+    assistant = next((marker for marker in _answering(user, texts, orders) if _alternates(orders, user, marker)), None)
+    if assistant is None:
+        return
+    markers: dict[str, Any] = {"user": user, "assistant": assistant}
+    if ends := [end for end in _ends(texts, assistant) if end not in markers.values()]:
+        markers["end"] = ends if len(ends) > 1 else ends[0]
+    why = (f"`{column.path}` begins with `{user}` and goes on with `{assistant}`, in turn.",)
+    chosen = hints_at(column.path, "chosen")
+    doubts = ("Preference data: only the better side is read.",) if chosen else ()
+    shape = {"kind": "marked_text", "text": column.path, "markers": markers}
+    yield Candidate(shape, 78.0 if chosen else 68.0, why, doubts)
+
+
+def _plain(marker: str) -> str:
+    return marker.strip("<|>[]#:： ")
+
+
+def _opening(texts: Sequence[str], orders: Sequence[list[str]]) -> str | None:
+    """The marker that most texts begin with."""
+    starts = Counter(order[0] for order, text in zip(orders, texts, strict=True) if _begins(order, text))
+    marker, number = starts.most_common(1)[0] if starts else (None, 0)
+    return marker if number >= 0.7 * len(orders) else None
+
+
+def _answering(user: str, texts: Sequence[str], orders: Sequence[list[str]]) -> list[str]:
+    """Other markers that most texts have, with something behind them; those named like an assistant come first."""
+    counts = Counter(marker for order in orders for marker in set(order))
+    others = [marker for marker, n in counts.most_common(8) if marker != user and n >= 0.7 * len(orders)]
+    followed = [marker for marker in others if _is_followed(marker, texts)]
+    return sorted(followed, key=lambda marker: not hints_at(_plain(marker), "assistant"))
+
+
+def _alternates(orders: Sequence[list[str]], user: str, assistant: str) -> bool:
+    """Whether two markers take turns in most texts."""
+    turns = [[marker for marker in order if marker in (user, assistant)] for order in orders]
+    return share(all(a != b for a, b in pairwise(order)) and len(order) >= 2 for order in turns) >= 0.6
 
 
 def _is_followed(marker: str, texts: Sequence[str]) -> bool:

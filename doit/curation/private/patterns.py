@@ -17,7 +17,6 @@ LEFT = r"(?<![0-9A-Za-z_])(?<![0-9][.,])"
 RIGHT = r"(?![0-9A-Za-z_])(?!\.[0-9])"
 """No digit, letter or decimal sign on either side: the number is whole."""
 
-DIGITS_4 = r"[ -]?[0-9]{4}"
 MOBILE = r"1(?:[348][0-9]|5[0-35-9]|6[2567]|7[0-8]|9[0-35-9])[ -]?[0-9]{4}[ -]?[0-9]{4}"
 """The ranges that mainland operators have."""
 LANDLINE = r"(?:[(（]0[0-9]{2,3}[)）] ?|0[0-9]{2,3}[ -])[2-9][0-9]{6,7}"
