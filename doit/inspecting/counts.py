@@ -13,7 +13,9 @@ from doit.mixtures.manifest import CrossCount, InspectAnswer
 UNTAGGED = "untagged"
 """What a record without an ability is called in counts."""
 
-LENGTHS = ("chars", "turns")
+LENGTHS = ("chars", "turns", "tokens")
+"""Columns of lengths; tokens are there only where somebody counted them."""
+
 MARGINS = ("language", "ability", "source", "construction")
 STATISTICS = ("min", "p25", "median", "mean", "p75", "p95", "max")
 
@@ -26,6 +28,7 @@ _TYPES: dict[str, type[pl.DataType]] = {
     "file": pl.String,
     "turns": pl.Int64,
     "chars": pl.Int64,
+    "tokens": pl.Int64,
 }
 GROUPS = ("language", "ability", "construction", "source", "license", "turns", "file")
 """The columns that `--by` takes."""
@@ -40,7 +43,8 @@ def inspect(path: Path, where: Sequence[str] = ()) -> InspectAnswer:
 
     Returns:
         Counts, most first and equal ones by name, and the lengths: `chars` are Unicode characters of all contents,
-        `turns` assistant turns; quantiles are interpolated. The lengths of nothing are empty.
+        `turns` assistant turns, `tokens` there only where they were counted; quantiles are interpolated. The lengths
+        of nothing are empty.
 
     Raises:
         SpecError: D206 when there is nothing at `path`, or no Parquet file in it.
@@ -55,13 +59,14 @@ def inspect(path: Path, where: Sequence[str] = ()) -> InspectAnswer:
 
 
 def count(rows: pl.LazyFrame) -> InspectAnswer:
-    """Count rows that are at hand: the columns of `MARGINS` and `LENGTHS`; see `inspect`."""
-    cells, lengths = pl.collect_all([rows.group_by(MARGINS).len("records"), rows.select(_statistics())])
+    """Count rows that are at hand: the columns of `MARGINS`, and those of `LENGTHS` that there are; see `inspect`."""
+    held = [column for column in LENGTHS if column in rows.collect_schema()]
+    cells, lengths = pl.collect_all([rows.group_by(MARGINS).len("records"), rows.select(_statistics(held))])
     return InspectAnswer(
         records=int(cells["records"].sum()),
         by={axis: _margin(cells, axis) for axis in MARGINS},
         cross=_cross(cells),
-        lengths={column: _named(lengths, column) for column in LENGTHS},
+        lengths={column: found for column in held if (found := _named(lengths, column)) or column != "tokens"},
     )
 
 
@@ -171,10 +176,12 @@ def _slim(file: Path, columns: Sequence[str]) -> pl.LazyFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(file, error) from error
     missing = [column for column in columns if column not in held]
+    if missing == ["tokens"]:
+        rows, missing = rows.with_columns(tokens=pl.lit(None, pl.Int64)), []
     if missing:
         hint = "`doit inspect` reads pools and mixtures; `doit init` looks into other files."
         raise DataError("D309", f"no column {_quoted(missing)}.", where=str(file), hint=hint)
-    wrong = [column for column in columns if not _fits(held[column], _TYPES[column])]
+    wrong = [column for column in columns if column in held and not _fits(held[column], _TYPES[column])]
     if wrong:
         types = ", ".join(f"`{column}` is {held[column]}, not {_TYPES[column]}" for column in wrong)
         raise DataError("D309", f"{types}.", where=str(file))
@@ -196,9 +203,9 @@ def _quoted(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _statistics() -> list[pl.Expr]:
+def _statistics(columns: Sequence[str]) -> list[pl.Expr]:
     made = []
-    for column in LENGTHS:
+    for column in columns:
         values = pl.col(column)
         quantiles = [values.quantile(at, "linear") for at in (0.25, 0.5, 0.75, 0.95)]
         low, middle, high, top = quantiles

@@ -7,23 +7,32 @@ from collections.abc import Callable
 
 import polars as pl
 
-from doit.inspecting.counts import LENGTHS, STATISTICS, count
+from doit.inspecting.counts import STATISTICS, count
 from doit.inspecting.markup import Html, element, joined, table
 
 _EDGES = sorted({math.ceil(10 ** (step / 8)) for step in range(8 * 10)})
 _WIDTH, _HEIGHT, _FLOOR, _LEFT = 560, 170, 146, 8
 _MOST_PANELS = 4
 
+_DRAWN = {"chars": "characters", "tokens": "tokens"}
+"""Columns of lengths that spread over powers of ten, and what they count."""
+
 
 def lengths_section(mixture: pl.DataFrame) -> Html:
-    """Histograms and quantiles of the columns `language`, `chars` and `turns`; `mixture` has at least one row."""
+    """Histograms and quantiles of the columns `language`, `chars`, `turns` and, where they were counted, `tokens`.
+
+    Args:
+        mixture: at least one row.
+    """
     panels = _panels(mixture)
-    span = _span(mixture["chars"])
-    charts = [_histogram(name, rows["chars"], span) for name, rows in panels.items()]
-    tables = []
-    for column in LENGTHS:
-        lengths = {name: count(rows.lazy()).lengths[column] for name, rows in panels.items()}
-        lines = [[name, *(_number(values[each]) for each in STATISTICS)] for name, values in lengths.items()]
+    counted = {name: count(rows.lazy()).lengths for name, rows in panels.items()}
+    charts, tables = [], []
+    for column in counted["all"]:
+        held = {name: rows[column] for name, rows in panels.items() if column in counted[name]}
+        if column in _DRAWN:
+            span = _span(mixture[column])
+            charts += [_histogram(name, lengths, span, _DRAWN[column]) for name, lengths in held.items()]
+        lines = [[name, *(_number(counted[name][column][each]) for each in STATISTICS)] for name in held]
         tables.append(table([f"{column}, language", *STATISTICS], lines))
     return joined([element("div", *charts, class_="charts"), *tables])
 
@@ -39,39 +48,41 @@ def _panels(mixture: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return panels
 
 
-def _span(chars: pl.Series) -> tuple[int, int]:
+def _span(lengths: pl.Series) -> tuple[int, int]:
     """The first and the last bin that any panel needs: one scale for all."""
-    bins = _bins(chars)
+    bins = _bins(lengths)
     low, high = bins.min(), bins.max()
     return (low, high) if isinstance(low, int) and isinstance(high, int) else (0, 1)
 
 
-def _bins(chars: pl.Series) -> pl.Series:
+def _bins(lengths: pl.Series) -> pl.Series:
     edges = pl.Series(_EDGES, dtype=pl.Int64)
-    found = edges.search_sorted(chars.drop_nulls().cast(pl.Int64).clip(1), side="right")
+    found = edges.search_sorted(lengths.drop_nulls().cast(pl.Int64).clip(1), side="right")
     return pl.Series("bin", found, dtype=pl.Int64) - 1
 
 
-def _histogram(name: str, chars: pl.Series, span: tuple[int, int]) -> Html:
-    """Columns over a logarithmic axis of characters, the median as a dashed line."""
+def _histogram(name: str, lengths: pl.Series, span: tuple[int, int], unit: str) -> Html:
+    """Columns over a logarithmic axis of characters or tokens, the median as a dashed line."""
     low, high = math.log10(_EDGES[span[0]]), math.log10(_EDGES[span[1] + 1])
 
     def across(value: float) -> float:
         return _LEFT + (math.log10(max(value, 1)) - low) / (high - low) * (_WIDTH - 2 * _LEFT)
 
-    counts = {int(at): int(number) for at, number in _bins(chars).value_counts().iter_rows()}
+    counts = {int(at): int(number) for at, number in _bins(lengths).value_counts().iter_rows()}
     most = max(counts.values(), default=1)
     drawn = []
     for at, number in sorted(counts.items()):
         first, after = _EDGES[at], _EDGES[at + 1]
         height = number / most * (_FLOOR - 24)
-        title = element("title", f"{first:,} to {after - 1:,} characters: {number:,} rows")
+        title = element("title", f"{first:,} to {after - 1:,} {unit}: {number:,} rows")
         place = {"x": f"{across(first) + 0.5:.1f}", "y": f"{_FLOOR - height:.1f}", "height": f"{height:.1f}"}
         drawn.append(element("rect", title, width=f"{max(across(after) - across(first) - 1, 1):.1f}", **place))
-    drawn += [*_axis(across, low, high), *_median(chars, across)]
-    label = f"Histogram of characters per row, {name}: {len(chars):,} rows"
-    picture = element("svg", *drawn, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_label=label)
-    return element("figure", element("figcaption", f"{name}: characters per row, {len(chars):,} rows"), picture)
+    drawn += [*_axis(across, low, high), *_median(lengths, across)]
+    told = f"{name}: {unit} per row, {len(lengths):,} rows"
+    picture = element(
+        "svg", *drawn, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", role="img", aria_label=f"Histogram of {name}: {told}"
+    )
+    return element("figure", element("figcaption", told), picture)
 
 
 def _axis(across: Callable[[float], float], low: float, high: float) -> list[Html]:
@@ -85,8 +96,8 @@ def _axis(across: Callable[[float], float], low: float, high: float) -> list[Htm
     return drawn
 
 
-def _median(chars: pl.Series, across: Callable[[float], float]) -> list[Html]:
-    middle = chars.median()
+def _median(lengths: pl.Series, across: Callable[[float], float]) -> list[Html]:
+    middle = lengths.median()
     if not isinstance(middle, float):
         return []
     x = across(middle)

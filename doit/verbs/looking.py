@@ -113,7 +113,7 @@ def report(out: str | Path, html: str | Path) -> None:
 
     folder = Path(out)
     manifest = one_mixture(folder).manifest
-    columns = ["language", "ability", "source", "construction", "turns", "chars", "epoch"]
+    columns = ["language", "ability", "source", "construction", "turns", "chars", "tokens", "epoch"]
     train = pl.scan_parquet(folder / "data" / "train-*.parquet").select(columns).collect()
     page = report_html(manifest, train, pl.read_parquet(folder / "rejects.parquet"), **looked_at(manifest, folder))
     storage.write_text(Path(html), page)

@@ -69,6 +69,15 @@ def test_counts_are_the_same_from_a_mixture_a_folder_and_a_file(tmp_path, write)
     assert answer.lengths["turns"]["max"] == 3
 
 
+def test_tokens_are_counted_where_there_are_some(tmp_path):
+    ROWS.with_columns(tokens=pl.col("chars") * 2).write_parquet(tmp_path / "a.parquet")
+    ROWS.write_parquet(tmp_path / "b.parquet")
+
+    both = inspect(tmp_path).lengths["tokens"]
+    assert (both["min"], both["max"]) == (20, 2000)
+    assert "tokens" not in inspect(tmp_path / "b.parquet").lengths
+
+
 def test_nothing_is_counted_as_nothing():
     answer = count(ROWS.head(0).lazy())
 

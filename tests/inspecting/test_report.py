@@ -220,6 +220,16 @@ def test_the_histogram_holds_every_row(manifest, mixture, rejects):
     assert sums == [mixture.height, mixture.height - english, english]
 
 
+def test_tokens_are_shown_where_they_were_counted(manifest, mixture, rejects):
+    counted = mixture.with_columns(tokens=pl.when(pl.col("language") != "en").then(pl.col("chars") // 2))
+    page = report_html(manifest, counted, rejects)
+
+    drawn = [text for text in re.findall(r"<figcaption>(.*?)</figcaption>", page) if "tokens per row" in text]
+    assert [text.partition(":")[0] for text in drawn] == ["all", "zh"]
+    assert ">tokens, language<" in page
+    assert "tokens" not in "".join(re.findall(r"<figure>.*?</figure>", report_html(manifest, mixture, rejects)))
+
+
 @pytest.mark.parametrize("chars", [[0], [1], [1, 1], [2_000_000_000], [9, 10, 99, 100, 999, 1000]])
 def test_any_length_has_a_place_in_the_histogram(manifest, mixture, rejects, chars):
     rows = mixture.head(len(chars)).with_columns(chars=pl.Series(chars, dtype=pl.Int32))
