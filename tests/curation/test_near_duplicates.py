@@ -3,6 +3,8 @@ from __future__ import annotations
 import random
 import unicodedata
 from collections.abc import Sequence
+from itertools import combinations
+from types import ModuleType
 
 import numpy as np
 import polars as pl
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doit.curation import stretches
-from doit.curation.duplicates import grams, near_duplicates, similar_pairs
+from doit.curation.duplicates import folding, grams, near_duplicates, similar_pairs
 from doit.curation.duplicates.folding import folded, mapped, reduced
 from doit.curation.duplicates.near_duplicates import clusters
 from doit.curation.duplicates.near_duplicates import near_duplicates as found
@@ -103,6 +105,93 @@ def test_clusters_are_chains_of_pairs(texts: list[str], threshold: float) -> Non
     assert clusters(series(texts), series(ids), threshold=threshold).to_list() == chained(texts, ids, threshold)
 
 
+FILTERS = {
+    "few texts judge how common grams are": [(grams, "SAMPLED", 1), (grams, "BUCKET_BITS", 8)],
+    "many members share a token": [(similar_pairs, "PLACE_BITS", 58)],
+    "places are rounded down": [(similar_pairs, "PLACE_BITS", 1)],
+    "every range of sizes is narrowed": [(similar_pairs, "NARROWED", 0)],
+    "chunks of a posting": [(similar_pairs, "CHUNK", 1), (similar_pairs, "ROOM", 1)],
+    "a candidate waits for no other": [(near_duplicates, "GATHERED", 1), (near_duplicates, "FEW_MEETINGS", 1)],
+}
+"""What only long texts or many rows bring about."""
+
+
+@settings(max_examples=60)
+@given(alike_texts(), st.sampled_from(THRESHOLDS), st.booleans())
+@pytest.mark.parametrize("changes", FILTERS.values(), ids=FILTERS)
+def test_no_filter_loses_a_pair(
+    changes: list[tuple[ModuleType, str, int]], texts: list[str], threshold: float, divided: bool
+) -> None:
+    ids = numbered(len(texts))
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name, value in changes:
+            patch.setattr(module, name, value)
+        if divided:
+            patch.setattr(near_duplicates, "FEW_MEETINGS", 1)
+            patch.setattr(near_duplicates, "MEETINGS_EACH", 0)
+        table = found(series(texts), series(ids), threshold=threshold)
+        labels = clusters(series(texts), series(ids), threshold=threshold).to_list()
+    assert table.rows() == greedy(texts, ids, threshold)
+    assert labels == chained(texts, ids, threshold)
+
+
+@given(st.lists(st.text("的一是在ab😀", max_size=30), min_size=2, max_size=12))
+def test_sketches_differ_in_no_more_bits_than_sets_in_members(texts: list[str]) -> None:
+    sets = grams.gram_sets(series(texts), grams.commonness(series(texts)))
+    members = [set(sets.keys[sets.starts[at] : sets.starts[at + 1]].tolist()) for at in range(len(texts))]
+    coarse, *finer = grams.sketches(sets)
+    sketches = [coarse]
+    for half in finer:
+        sketches.append(np.concatenate((half, sketches[-1] ^ half), axis=1))
+    assert [sketch.shape[1] for sketch in sketches] == [2, 4, 8, 16]
+    for one, other in combinations(range(len(texts)), 2):
+        bits = [int(np.bitwise_count(sketch[one] ^ sketch[other]).sum()) for sketch in sketches]
+        # Finer sketches tell more apart.
+        assert bits == sorted(bits)
+        assert bits[-1] <= len(members[one] ^ members[other])
+        assert bits[-1] % 2 == len(members[one] ^ members[other]) % 2
+
+
+def test_only_sets_of_like_sizes_meet() -> None:
+    sizes = [size for size in range(10, 100) for _ in range(3)]
+    random.Random(0).shuffle(sizes)
+    gathering = similar_pairs.PostingsOf(0.8)
+    # The rarest member of all sets is the same; no other is in two of them.
+    keys = [[1, *range(1000 * at, 1000 * at + size - 1)] for at, size in enumerate(sizes, start=1)]
+    gathering.add(grams.Sets(np.concatenate(keys).astype(np.uint64), np.cumsum([0, *sizes])))
+    postings = gathering.finish()
+    words = [np.zeros((len(sizes), width), dtype=np.uint64) for width in grams.SKETCH_WORDS]
+    met = []
+    for meetings in similar_pairs.Search(words, 0.8).within(postings):
+        for part, probes, one, other in meetings.batches():
+            pairs = zip(
+                meetings.index.set[part][one].tolist(), meetings.probes.set[probes][other].tolist(), strict=True
+            )
+            met += [tuple(sorted(pair)) for pair in pairs]
+    like = [(a, b) for a, b in combinations(range(len(sizes)), 2) if 0.8 <= sizes[a] / sizes[b] <= 1.25]
+    assert sorted(met) == like
+
+
+def test_a_pair_is_verified_once_however_often_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(3)
+    letters = [chr(0x4E00 + at) for at in range(2000)]
+    texts = []
+    for _ in range(20):
+        text = "".join(chance.choices(letters, k=200))
+        texts += [text, text[:100] + "改" + text[101:]]
+    verified = []
+    jaccard_of = near_duplicates.Texts._jaccard
+
+    def counted(self: near_duplicates.Texts, former: grams.Counts, latter: grams.Counts) -> np.ndarray:
+        verified.extend(zip(former.tolist(), latter.tolist(), strict=True))
+        return jaccard_of(self, former, latter)
+
+    monkeypatch.setattr(near_duplicates.Texts, "_jaccard", counted)
+    monkeypatch.setattr(similar_pairs, "ROOM", 1)
+    assert found(series(texts), series(numbered(len(texts)))).height == 20
+    assert len(verified) == len(set(verified)) == 20
+
+
 @settings(max_examples=50)
 @given(alike_texts(), st.randoms(use_true_random=False))
 def test_neither_order_nor_chunks_matter(texts: list[str], chance: random.Random) -> None:
@@ -114,6 +203,7 @@ def test_neither_order_nor_chunks_matter(texts: list[str], chance: random.Random
         for module, name, value in (
             (grams, "RUN_ROWS", 2),
             (similar_pairs, "ROOM", 3),
+            (similar_pairs, "CHUNK", 4),
             (near_duplicates, "VERIFIED_GRAMS", 5),
             (near_duplicates, "GATHERED", 2),
         ):
@@ -222,6 +312,48 @@ def test_long_texts_divide_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_folding_is_pythons(texts: list[str]) -> None:
     expected = [unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()) for text in texts]
     assert folded(series(texts)).to_list() == expected
+
+
+def plainly_folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.text(
+            st.sampled_from("aÅé가각ㄱ\u1100\u1161\u11a8\u0301\u0327ﬁ…，Ａｱﾞﾟ的㎡😀ẞǰ\u09c7\u09be\uffff")
+            | st.characters()
+        )
+    )
+)
+def test_the_table_folds_as_python_does(texts: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folding, "MANY_BYTES", -1)
+        assert folded(series(texts)).to_list() == [plainly_folded(text) for text in texts]
+
+
+def test_characters_of_the_table_have_nothing_to_do_with_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = folding._folds()
+    alone = [chr(point) for point in np.flatnonzero(table != folding.SEVERAL).tolist() if point != 0xFFFF]
+    assert len(alone) > 60_000
+    assert set("，Ａｱé的가☆\0") <= set(alone)
+    assert not set("\u0301\u1161\u11a8\u09beﾞ…㎡ẞ") & set(alone)
+    # What one decomposes to begins with nothing that composes with what stands before it.
+    latter = {
+        unicodedata.normalize("NFD", letter)[1]
+        for letter in map(chr, range(0xC0, 0x10000))
+        if len(unicodedata.normalize("NFD", letter)) == 2
+    }
+    for letter in alone:
+        first = unicodedata.normalize("NFKD", letter)[0]
+        assert not unicodedata.combining(first)
+        assert first not in latter
+    random.Random(0).shuffle(alone)
+    whole = "".join(alone)
+    assert folding._looked_up(whole) == plainly_folded(whole)
+    monkeypatch.setattr(folding, "_compatible", None)
+    folding._looked_up(whole)
 
 
 def test_a_step_that_takes_marks_out_moves_no_text_to_another_row() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from doit.curation.stretches import stretches
 from doit.errors import SpecError, did_you_mean
@@ -22,6 +24,12 @@ dictionary has it."""
 CHUNK_CHARS = 1 << 18
 """Characters worked on together."""
 
+MANY_BYTES = 1 << 23
+"""Text from which on a table of what characters fold to is sooner made and used than every text folded."""
+
+SEVERAL = 0x110000
+"""Stands in the table where a character does not fold to one character alone, or where it depends on its neighbours."""
+
 
 def folded(texts: pl.Series, *, ignoring: Collection[str] = ()) -> pl.Series:
     """Texts as near duplicates are compared: NFKC, then full case folding, then NFKC of what that made.
@@ -35,7 +43,7 @@ def folded(texts: pl.Series, *, ignoring: Collection[str] = ()) -> pl.Series:
     Raises:
         SpecError: D203, `ignoring` names something else.
     """
-    steps: list[Callable[[str], str]] = [_compatible]
+    steps: list[Callable[[str], str]] = [_looked_up if int(texts.str.len_bytes().sum()) > MANY_BYTES else _compatible]
     if "script" in _known(ignoring):
         steps.append(_simplified)
     return _finished(mapped(texts, steps), ignoring)
@@ -102,6 +110,45 @@ def _mapped_chunk(texts: pl.Series, steps: Sequence[Callable[[str], str]]) -> pl
 def _compatible(text: str) -> str:
     # Case folding can leave a letter beside a mark that composes with it: ǰ becomes j and a caron.
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@cache
+def _folds() -> NDArray[np.uint32]:
+    """What `_compatible` makes of each character of the basic plane, and `SEVERAL` for all others.
+
+    Left to it are characters that are or become several, and all that can take part in what stands before them:
+    combining marks, and the latter ones of those that compose, such as the vowels of Hangul.
+    """
+    points = [point for point in range(0x10000) if not 0xD800 <= point < 0xE000]
+    letters = [chr(point) for point in points]
+    forms = [letters]
+    for step in (partial(unicodedata.normalize, "NFKC"), str.casefold, partial(unicodedata.normalize, "NFKC")):
+        forms.append([*step(BETWEEN.join(forms[-1][:-1])).split(BETWEEN), BETWEEN])
+    parts = [unicodedata.decomposition(letter).split() for letter in letters]
+    latter = {chr(int(part[1], 16)) for part in parts if len(part) == 2 and part[0][0] != "<"}
+    latter |= {chr(point) for point in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
+    joining = {letter for letter in letters if letter in latter or unicodedata.combining(letter)}
+    table = np.full(0x10001, SEVERAL, dtype=np.uint32)
+    for point, stages in zip(points, zip(*forms, strict=True), strict=True):
+        if all(len(form) == 1 and form not in joining for form in stages):
+            table[point] = ord(stages[-1])
+    return table
+
+
+def _looked_up(text: str) -> str:
+    """What `_compatible` makes of a text, by a table where one will do."""
+    points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    folds = _folds().take(points, mode="clip")
+    several = np.flatnonzero(folds == SEVERAL)
+    folds[several] = 0
+    done = folds.astype("<u4").tobytes().decode("utf-32-le")
+    marks = np.concatenate(([-1], np.flatnonzero(points == ord(BETWEEN)), [len(points)]))
+    pieces, last = [], 0
+    for row in np.unique(np.searchsorted(marks, several)).tolist():
+        first, end = int(marks[row - 1]) + 1, int(marks[row])
+        pieces += [done[last:first], _compatible(text[first:end])]
+        last = end
+    return "".join([*pieces, done[last:]])
 
 
 @cache

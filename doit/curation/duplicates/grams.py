@@ -23,7 +23,12 @@ RUN_ROWS, RUN_CHARS = 256, 1 << 20
 """Rows worked on together: their number within the run takes the upper 8 bits of a key, and a few hundred kilobytes of
 keys stay in the processor's cache."""
 
-KEY_BITS, HASH_BITS, SKETCH_BITS = 56, 50, 1024
+SAMPLED, BUCKET_BITS = 1 << 15, 20
+"""Texts by which grams are judged, and how many buckets of grams: a table that stays in the processor's cache."""
+
+KEY_BITS, HASH_BITS = 56, 50
+SKETCH_WORDS = (2, 2, 4, 8)
+"""Words of a sketch's parts, coarse to fine."""
 FACTORS = tuple(
     np.uint64(factor) for factor in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
 )
@@ -95,19 +100,20 @@ def _buckets(hashes: Keys, table: NDArray[np.unsignedinteger]) -> Counts:
 
 
 def commonness(texts: pl.Series) -> NDArray[np.uint8]:
-    """How common grams are, on a logarithmic scale from 0 to 63.
+    """How common grams are, on a logarithmic scale from 0 to 63, judged by some of the texts.
 
     Args:
         texts: a column of strings without nulls.
 
     Returns:
         An entry for each bucket of grams: a power of two of them, those whose hashes begin with the same bits. What a
-        bucket holds by chance beside a gram costs candidates and loses none.
+        bucket holds by chance beside a gram, or what only texts that were not looked at hold, costs candidates and
+        loses none.
     """
-    bits = min(22, max(8, int(texts.str.len_chars().sum()).bit_length()))
-    counts = np.zeros(1 << bits, dtype=np.uint32)
+    some = texts.gather_every(max(1, len(texts) // SAMPLED))
+    counts = np.zeros(1 << min(BUCKET_BITS, max(8, int(some.str.len_chars().sum()).bit_length())), dtype=np.uint32)
     one = np.uint32(1)
-    for _, hashes, _ in gram_runs(texts):
+    for _, hashes, _ in gram_runs(some):
         np.add.at(counts, _buckets(hashes, counts), one)
     levels: NDArray[np.uint8] = np.minimum(3 * np.log2(np.maximum(counts, 1)), 63).astype(np.uint8)
     return levels
@@ -129,23 +135,34 @@ def set_runs(texts: pl.Series, common: NDArray[np.uint8]) -> Iterator[tuple[int,
         keys |= np.repeat(np.arange(len(counts), dtype=np.uint64) << np.uint64(KEY_BITS), counts)
         keys.sort()
         keys = keys[np.concatenate(([True], keys[1:] != keys[:-1]))]
-        sizes = np.bincount((keys >> np.uint64(KEY_BITS)).astype(np.int64), minlength=len(counts))
-        yield first, Sets(keys & np.uint64((1 << KEY_BITS) - 1), np.concatenate(([0], np.cumsum(sizes))))
+        starts = np.searchsorted(keys, np.arange(len(counts), dtype=np.uint64) << np.uint64(KEY_BITS))
+        keys &= np.uint64((1 << KEY_BITS) - 1)
+        yield first, Sets(keys, np.append(starts, len(keys)))
 
 
-def sketches(sets: Sets) -> NDArray[np.uint64]:
+def sketches(sets: Sets) -> list[NDArray[np.uint64]]:
     """1,024 bits a set: for each, whether an odd number of members falls on it.
 
     Two sets that differ in d members have sketches that differ in d bits or fewer, whatever falls where (the odd sketch
-    of Mitzenmacher, Pagh and Pham 2014, used here as a bound that loses nothing).
+    of Mitzenmacher, Pagh and Pham 2014, used here as a bound that loses nothing). So have sketches folded in halves by
+    exclusive or; with fewer words they part small sets as well.
 
     Returns:
-        An array of sixteen 64-bit words a set.
+        Arrays of 64-bit words, a row for each set, coarse to fine: a sketch of two words; then for each word of the
+        sketch before one of the two that it was folded from, the other being the exclusive or of both. The words of the
+        next sketch are the former halves and then the latter ones.
     """
-    bits = (stirred(sets.keys) >> np.uint64(64 - 10)).astype(np.int64)
-    cells = np.repeat(np.arange(len(sets.sizes)) * SKETCH_BITS, sets.sizes) + bits
-    odd = np.bincount(cells, minlength=len(sets.sizes) * SKETCH_BITS).astype(np.uint8) & np.uint8(1)
-    return np.packbits(odd.reshape(-1, SKETCH_BITS), axis=1).view(np.uint64)
+    width = sum(SKETCH_WORDS)
+    words = np.zeros((len(sets.sizes), width), dtype=np.uint64)
+    word = (sets.keys >> np.uint64(6) & np.uint64(width - 1)).view(np.int64)
+    word += np.repeat(np.arange(len(words)) * width, sets.sizes)
+    np.bitwise_xor.at(words.reshape(-1), word, np.uint64(1) << (sets.keys & np.uint64(63)))
+    finer = []
+    while words.shape[1] > 2:
+        half = words.shape[1] // 2
+        finer.append(words[:, :half])
+        words = words[:, :half] ^ words[:, half:]
+    return [words, *reversed(finer)]
 
 
 def gram_sets(texts: pl.Series, common: NDArray[np.uint8]) -> Sets:

@@ -16,8 +16,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from doit.curation.duplicates.folding import folded
-from doit.curation.duplicates.grams import KEY_BITS, SKETCH_BITS, Counts, commonness, gram_sets, set_runs, sketches
-from doit.curation.duplicates.similar_pairs import LEVEL_BITS, Postings, PostingsOf, Search, split, unique
+from doit.curation.duplicates.grams import KEY_BITS, SKETCH_WORDS, Counts, commonness, gram_sets, set_runs, sketches
+from doit.curation.duplicates.similar_pairs import Postings, PostingsOf, Search, split, unique
 from doit.curation.stretches import stretches
 from doit.errors import SpecError
 
@@ -27,8 +27,8 @@ FEW_MEETINGS, MEETINGS_EACH = 1 << 20, 16
 VERIFIED_GRAMS = 1 << 22
 """Grams of the pairs that are verified together, or of one pair if it has more: bounds memory."""
 
-GATHERED = 1 << 18
-"""Candidates gathered before they are verified."""
+GATHERED = 1 << 21
+"""Different candidates gathered before they are verified: a pair that shares many members is found as often."""
 
 NEIGHBOURS = 4
 
@@ -58,24 +58,29 @@ class Texts:
         """Read every text twice: once for how common grams are, once for its rarest."""
         common = commonness(texts)
         gathering = PostingsOf(threshold)
-        sizes, bits = [np.zeros(0, dtype=np.int64)], [np.zeros((0, SKETCH_BITS // 64), dtype=np.uint64)]
-        for _, sets in set_runs(texts, common):
+        sizes = np.zeros(len(texts), dtype=np.int64)
+        words = [np.empty((len(texts), width), dtype=np.uint64) for width in SKETCH_WORDS]
+        for first, sets in set_runs(texts, common):
             gathering.add(sets)
-            sizes.append(sets.sizes)
-            bits.append(sketches(sets))
-        all_sizes, words = np.concatenate(sizes), np.ascontiguousarray(np.concatenate(bits).T)
-        return cls(texts, common, all_sizes, Search(words, threshold), gathering.finish())
+            here = slice(first, first + len(sets.sizes))
+            sizes[here] = sets.sizes
+            for whole, part in zip(words, sketches(sets), strict=True):
+                whole[here] = part
+        return cls(texts, common, sizes, Search(words, threshold), gathering.finish())
 
     def alike(self, candidates: Iterable[NDArray[np.uint64]]) -> Iterator[tuple[Counts, Counts, NDArray[np.float64]]]:
         """Those candidates that reach the threshold, and their similarities; a pair may come more than once."""
-        waiting: list[NDArray[np.uint64]] = []
+        waiting, count = [np.zeros(0, dtype=np.uint64)], 0
         for batch in candidates:
             waiting.append(batch)
-            if sum(map(len, waiting)) >= GATHERED:
-                yield from self._verified(unique(np.concatenate(waiting)))
-                waiting = []
-        if waiting:
-            yield from self._verified(unique(np.concatenate(waiting)))
+            count += len(batch)
+            if count >= 2 * GATHERED:
+                waiting = [unique(np.concatenate(waiting))]
+                count = len(waiting[0])
+            if count > GATHERED and len(waiting) == 1:
+                yield from self._verified(waiting.pop())
+                count = 0
+        yield from self._verified(unique(np.concatenate([*waiting, np.zeros(0, dtype=np.uint64)])))
 
     def _verified(self, pairs: NDArray[np.uint64]) -> Iterator[tuple[Counts, Counts, NDArray[np.float64]]]:
         former, latter = split(pairs)
@@ -106,15 +111,17 @@ class Texts:
         lowest, highest = int(some.set.min()), int(some.set.max())
         if lowest == highest:
             return
-        if some.meetings <= max(FEW_MEETINGS, MEETINGS_EACH * len(some.set)):
-            self._drop_one_by_one(self.search.within(some))
+        meetings = self.search.within(some)
+        if sum(map(len, meetings)) <= max(FEW_MEETINGS, MEETINGS_EACH * len(some.set)):
+            self._drop_one_by_one(self.search.pairs(meetings))
             return
+        del meetings
         # Of a crowd of like texts nearly all are gone before most are ever compared with each other.
         middle = (lowest + highest) // 2
         left, right = some.only(some.set <= middle), some.only(some.set > middle)
         self._drop_among(left)
         left = left.only(self.kept[left.set])
-        for former, latter, similarity in self.alike(self.search.across(left, right)):
+        for former, latter, similarity in self.alike(self.search.pairs(self.search.across(left, right))):
             self._mark(former, latter, similarity)
         del left
         self._drop_among(right.only(self.kept[right.set]))
@@ -149,7 +156,8 @@ class Texts:
         some = self.postings
         for window in (1, NEIGHBOURS, None):
             # Most of a crowd is joined through neighbours; tokens that only one crowd has need no closer look.
-            label = self._joined(label, self._unjoined(self.search.within(some, window=window), label))
+            candidates = self.search.pairs(self.search.within(some, window=window))
+            label = self._joined(label, self._unjoined(candidates, label))
             some = some.only(_of_several(some, label))
         return label
 
@@ -172,10 +180,7 @@ class Texts:
 
 def _of_several(some: Postings, label: Counts) -> NDArray[np.bool_]:
     """Postings of the members whose texts have more than one label."""
-    new = np.ones(len(some.token), dtype=np.bool_)
-    new[1:] = (some.token[1:] >> LEVEL_BITS) != (some.token[:-1] >> LEVEL_BITS)
-    starts = np.flatnonzero(new)
-    begins = np.repeat(starts, np.diff(starts, append=len(some.token)))
+    begins = some.begins
     differs = label[some.set] != label[some.set[begins]]
     mixed = np.zeros(len(begins), dtype=np.bool_)
     mixed[begins[differs]] = True

@@ -1,16 +1,16 @@
 """Pairs of sets whose Jaccard similarity may reach a threshold, by prefix filtering: none that does is missed.
 
 Order every set by how common its members are, rarest first. Two sets of sizes a and b with similarity t or more have
-at least o = t / (1 + t) * (a + b) members in common, so the first of these stands among the first a - o + 1 members of
-the one and the first b - o + 1 of the other (Bayardo, Ma and Srikant 2007; Xiao, Wang, Lin and Yu 2008). As neither set
-can be smaller than t times the other, the larger need show only its first a - t * a + 1 members, its *prefix*, and the
-smaller only its first b - 2t / (1 + t) * b + 1, its *head*. Sets are sorted into levels of size, so wide that two
-alike are at most one level apart.
+at least o = t / (1 + t) * (a + b) members in common, so the first of these has at least o members of each set from it
+on (Bayardo, Ma and Srikant 2007; Xiao, Wang, Lin and Yu 2008). Turned round: with that many members left, a member says
+how large another set can be at most that it shows, its *reach*. Neither set can be smaller than t times the other, so a
+set shows only the members that reach that far, its *prefix*; and of two sets the smaller shows the larger only those
+that reach its own size, its *head*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,31 +22,38 @@ from doit.curation.stretches import stretches
 SLACK = 1e-6
 """Taken off before rounding up, so that a product such as 0.7 * 10 never asks for one member too many."""
 
-ROOM = 1 << 17
-"""Meetings looked at together: what numpy makes of them stays in the processor's cache."""
+ROOM, CHUNK = 1 << 15, 1 << 18
+"""Meetings, and postings or keys, looked at together: what numpy makes of them stays in the processor's cache, and is
+put where the last ones were. New memory takes longer to get than to fill."""
 
-LEVEL_BITS = 8
+NARROWED = 4
+"""Postings that a probe may meet without a closer look at their sizes."""
+
+SIZE_BITS, PLACE_BITS = 31, 8
 
 LOW = np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True)
 class Postings:
-    """Which set has which member in its prefix: one posting a member, sorted by (token, set)."""
+    """Which set has which member in its prefix: one posting a member, sorted by (token, size, set)."""
 
-    token: NDArray[np.int64]
-    """A number for the member, with the set's level in its lowest 8 bits: one higher is the next level's."""
+    token: NDArray[np.int32]
+    """A number for the member."""
     set: NDArray[np.int32]
     size: NDArray[np.int32]
     """Members of the set."""
-    left: NDArray[np.int32]
-    """How many members of the set come after this one, and itself."""
-    head: NDArray[np.bool_]
-    """Whether it stands in the set's head, not only in its prefix."""
+    reach: NDArray[np.int32]
+    """Members of the largest set that can be like this one and have this member as the first in common."""
 
     def only(self, which: NDArray[np.bool_]) -> Postings:
         """Some of the postings, in the same order."""
-        return Postings(self.token[which], self.set[which], self.size[which], self.left[which], self.head[which])
+        return Postings(self.token[which], self.set[which], self.size[which], self.reach[which])
+
+    @property
+    def heads(self) -> NDArray[np.bool_]:
+        """Which of them stand in their set's head, not only in its prefix."""
+        return self.reach >= self.size
 
     @property
     def starts(self) -> Counts:
@@ -61,22 +68,22 @@ class Postings:
         starts = self.starts
         return np.repeat(starts, np.diff(starts, append=len(self.token)))
 
-    @property
-    def meetings(self) -> int:
-        """How many pairs of postings have the same token."""
-        often = np.diff(self.starts, append=len(self.token))
-        return int((often * (often - 1) // 2).sum())
+    def chunks(self) -> Iterator[Postings]:
+        """The postings in parts, no token in two of them."""
+        first = 0
+        while first < len(self.token):
+            last = min(first + CHUNK, len(self.token))
+            last = first + int(np.searchsorted(self.token[first:], self.token[last - 1], side="right"))
+            here = slice(first, last)
+            yield Postings(self.token[here], self.set[here], self.size[here], self.reach[here])
+            first = last
 
-    def found_by(self, probes: Postings, higher: int) -> tuple[Counts, Counts]:
-        """For each probe, the first of these postings of its member, so many levels higher, and the end of them."""
-        ours, theirs = self.starts, probes.starts
-        if not len(ours):
-            return np.zeros(len(probes.token), dtype=np.int64), np.zeros(len(probes.token), dtype=np.int64)
-        wanted = probes.token[theirs] + higher
-        at = np.minimum(np.searchsorted(self.token[ours], wanted), len(ours) - 1)
-        often = np.where(self.token[ours[at]] == wanted, np.diff(ours, append=len(self.token))[at], 0)
-        each = np.diff(theirs, append=len(probes.token))
-        return np.repeat(ours[at], each), np.repeat(ours[at] + often, each)
+    def found_by(self, probes: Postings) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """For each probe, the first of these postings of its member, and the end of them."""
+        theirs = probes.starts
+        wanted, each = probes.token[theirs], np.diff(theirs, append=len(probes.token))
+        first, last = (np.searchsorted(self.token, wanted, side=side).astype(np.int32) for side in ("left", "right"))
+        return np.repeat(first, each), np.repeat(last, each)
 
 
 class PostingsOf:
@@ -86,70 +93,85 @@ class PostingsOf:
         self._threshold = threshold
         self._keys: list[Keys] = []
         self._prefixes: list[Counts] = []
-        self._heads: list[Counts] = []
         self._sizes: list[Counts] = []
 
     def add(self, sets: Sets) -> None:
         """Take the next sets."""
-        sizes, threshold = sets.sizes, self._threshold
-        prefix = sizes - np.ceil(threshold * sizes - SLACK).astype(np.int64) + 1
-        head = sizes - np.ceil(2 * threshold / (1 + threshold) * sizes - SLACK).astype(np.int64) + 1
+        sizes = sets.sizes
+        prefix = sizes - np.ceil(self._threshold * sizes - SLACK).astype(np.int64) + 1
         prefix = np.minimum(prefix, sizes)
         starts = np.repeat(sets.starts[:-1] - (np.cumsum(prefix) - prefix), prefix)
         self._keys.append(sets.keys[starts + np.arange(len(starts))])
         self._prefixes.append(prefix)
-        self._heads.append(np.minimum(head, sizes))
         self._sizes.append(sizes)
 
     def finish(self) -> Postings:
         """The postings of members that more than one set has, sets being numbered in the order in which they came."""
-        prefix, head, sizes = _joined(self._prefixes), _joined(self._heads), _joined(self._sizes)
-        member, number = self._shared()
-        owner = np.repeat(np.arange(len(prefix), dtype=np.int32), prefix)[number]
-        place = (number - (np.cumsum(prefix) - prefix)[owner]).astype(np.int32)
-        del number
-        token = member << LEVEL_BITS | _levels(sizes, self._threshold)[owner]
-        del member
-        order = _order(token)
-        token, owner, place = token[order], owner[order], place[order]
-        size = sizes[owner].astype(np.int32)
-        return Postings(token, owner, size, size - place, place < head[owner])
+        sizes = _joined(self._sizes)
+        # Numbered as if the smallest set had come first: one sort then orders the postings of a member by size.
+        ascending = np.argsort(sizes, kind="stable").astype(np.int32)
+        keys, bits, coarseness = self._numbered(ascending)
+        sizes, coarseness = sizes[ascending].astype(np.int32), coarseness[ascending]
+        token, owner, size, reach = (np.empty(len(keys), dtype=np.int32) for _ in range(4))
+        factor, most = (1 + self._threshold) / self._threshold, np.iinfo(np.int32).max
+        done = 0
+        for named, number in _shared(keys, bits):
+            here, rank = slice(done, done + len(number)), number >> PLACE_BITS
+            token[here], owner[here], size[here] = named, ascending[rank], sizes[rank]
+            left = size[here] - ((number & ((1 << PLACE_BITS) - 1)) << coarseness[rank])
+            reach[here] = np.minimum(np.floor((left + SLACK) * factor) - size[here], most)
+            done = here.stop
+        return Postings(token[:done], owner[:done], size[:done], reach[:done])
 
-    def _shared(self) -> tuple[Counts, Counts]:
-        """Members that occur more than once, numbered and ascending, and which of the keys taken each of them was."""
+    def _numbered(self, ascending: NDArray[np.int32]) -> tuple[Keys, int, NDArray[np.int8]]:
+        """Hashes of the keys, ascending; how many of the lower bits say where each has stood; how coarsely, by set.
+
+        Args:
+            ascending: the sets by size.
+        """
+        prefix = _joined(self._prefixes)
         keys = np.concatenate([np.zeros(0, dtype=np.uint64), *self._keys])
         self._keys.clear()
-        # What is left of a key's hash beside its place among the keys: one plain sort then orders both. Two members
-        # that share a hash cost time and lose nothing.
-        bits = np.uint64(max(1, len(keys).bit_length()))
-        keys *= np.uint64(0x9E3779B97F4A7C15)
-        keys >>= bits
-        keys <<= bits
-        keys |= np.arange(len(keys), dtype=np.uint64)
+        rank = np.empty(len(ascending), dtype=np.int64)
+        rank[ascending] = np.arange(len(ascending))
+        # In a long prefix places are rounded down: sets then reach a little further than need be.
+        coarseness = np.maximum(np.ceil(np.log2(np.maximum(prefix, 1))).astype(np.int8) - PLACE_BITS, 0)
+        # What is left of a key's hash beside its place: one plain sort then orders both. Two members that share a hash
+        # cost time and lose nothing.
+        bits, ends = np.uint64(len(rank).bit_length() + PLACE_BITS), np.cumsum(prefix)
+        for some in stretches(prefix, CHUNK):
+            first, last = int(ends[some.start] - prefix[some.start]), int(ends[some.stop - 1])
+            hashes, often = keys[first:last], prefix[some]
+            hashes *= np.uint64(0x9E3779B97F4A7C15)
+            hashes >>= bits
+            hashes <<= bits
+            place = np.arange(first, last) - np.repeat(ends[some] - often, often)
+            number = np.repeat(rank[some] << PLACE_BITS, often) | place >> np.repeat(coarseness[some], often)
+            hashes |= number.view(np.uint64)
         keys.sort()
-        new = np.ones(len(keys) + 1, dtype=np.bool_)
-        new[1:-1] = keys[1:] >> bits != keys[:-1] >> bits
+        return keys, int(bits), coarseness
+
+
+def _shared(keys: Keys, bits: int) -> Iterator[tuple[Counts, Counts]]:
+    """Of keys with the same hash, if there are several: a number for it, ascending, and their places.
+
+    Args:
+        keys: as `PostingsOf._numbered` makes them.
+        bits: how many of the lower ones are the place.
+    """
+    first = tokens = 0
+    while first < len(keys):
+        last = min(first + CHUNK, len(keys))
+        # A chunk ends where a hash does.
+        last = int(np.searchsorted(keys, keys[last - 1] | np.uint64((1 << bits) - 1), side="right"))
+        hashes = keys[first:last] >> np.uint64(bits)
+        new = np.ones(len(hashes) + 1, dtype=np.bool_)
+        new[1:-1] = hashes[1:] != hashes[:-1]
         shared = ~(new[1:] & new[:-1])
-        number = (keys[shared] & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-        return np.cumsum(new[:-1][shared]), number
-
-
-def _order(tokens: Counts) -> Counts:
-    """The places of tokens in ascending order, equal ones in theirs."""
-    bits = len(tokens).bit_length()
-    if int(tokens.max(initial=0)).bit_length() + bits > 63:
-        return np.argsort(tokens, kind="stable")
-    # Several times faster than sorting places: a token and its place fit one number.
-    packed = tokens << bits | np.arange(len(tokens))
-    packed.sort()
-    return packed & ((1 << bits) - 1)
-
-
-def _levels(sizes: Counts, threshold: float) -> Counts:
-    """Levels from 1 to 254; sets whose sizes differ by no more than a factor of the threshold are at most one apart."""
-    step = max(1 / threshold, 1.1) * (1 + SLACK)
-    levels: Counts = np.minimum(1 + np.floor(np.log(sizes) / np.log(step)), 254).astype(np.int64)
-    return levels
+        places = keys[first:last][shared] & np.uint64((1 << bits) - 1)
+        named = np.cumsum(new[:-1][shared]) + tokens
+        yield named, places.view(np.int64)
+        first, tokens = last, int(named[-1]) if len(named) else tokens
 
 
 def _joined(parts: Sequence[Counts]) -> Counts:
@@ -157,72 +179,129 @@ def _joined(parts: Sequence[Counts]) -> Counts:
 
 
 @dataclass(frozen=True)
+class Meetings:
+    """Pairs of postings that have the same member: of each probe with those of an index from its `first` to `last`."""
+
+    index: Postings
+    probes: Postings
+    first: NDArray[np.int32]
+    last: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return int((self.last - self.first).sum(dtype=np.int64))
+
+    def batches(self) -> Iterator[tuple[slice, Counts, Counts, Counts]]:
+        """A part of the index, some probes, and who of them meets whom: the places of both in those."""
+        counts = self.last - self.first
+        busy = np.flatnonzero(counts)
+        for stretch in stretches(counts[busy], ROOM):
+            some = busy[stretch]
+            often, first = counts[some], self.first[some]
+            part = slice(int(first.min()), int(self.last[some].max()))
+            probe = np.repeat(np.arange(len(some)), often)
+            met = np.repeat(first - part.start - (np.cumsum(often) - often), often) + np.arange(len(probe))
+            yield part, some, met, probe
+
+
+@dataclass(frozen=True)
 class Search:
     """Which pairs of sets can reach the threshold, judged by their sizes, places and sketches."""
 
-    sketches: NDArray[np.uint64]
-    """A row for each word, a column for each set."""
+    sketches: Sequence[NDArray[np.uint64]]
+    """As `grams.sketches` makes them, a row for each set."""
     threshold: float
 
-    def across(self, former: Postings, latter: Postings) -> Iterator[NDArray[np.uint64]]:
-        """Pairs of a set of some postings and a set of others, whose numbers are all higher.
+    def across(self, former: Postings, latter: Postings) -> list[Meetings]:
+        """All meetings of sets of some postings with sets of others."""
+        index, other = former.only(former.heads), latter.only(latter.heads)
+        return [
+            self._narrowed(index, latter, *index.found_by(latter)),
+            self._narrowed(other, former, *other.found_by(former)),
+        ]
 
-        Yields:
-            Batches of `latter << 32 | former`, ascending; a pair may be in several batches.
-        """
-        former_heads, latter_heads = former.only(former.head), latter.only(latter.head)
-        yield from self._meet(former, latter_heads, *former.found_by(latter_heads, 0))
-        tails = latter.only(~latter.head)
-        yield from self._meet(former_heads, tails, *former_heads.found_by(tails, 0))
-        yield from self._meet(former_heads, latter, *former_heads.found_by(latter, -1))
-        yield from self._meet(former, latter_heads, *former.found_by(latter_heads, 1))
-
-    def within(self, some: Postings, *, window: int | None = None) -> Iterator[NDArray[np.uint64]]:
-        """Pairs of sets of the same postings. See `across`.
+    def within(self, some: Postings, *, window: int | None = None) -> list[Meetings]:
+        """All meetings of sets of the same postings.
 
         Args:
             some: postings.
-            window: look only at so many postings before each one, and at none of another level.
+            window: look only at so many postings before each one.
         """
-        here, begins = np.arange(len(some.token)), some.begins
-        if window is not None:
-            begins = np.maximum(begins, here - window)
-        heads_before = np.concatenate(([0], np.cumsum(some.head)))
-        heads, tails = some.only(some.head), some.only(~some.head)
-        yield from self._meet(some, heads, begins[some.head], here[some.head])
-        yield from self._meet(heads, tails, heads_before[begins[~some.head]], heads_before[here[~some.head]])
-        if window is None:
-            yield from self._meet(heads, some, *heads.found_by(some, -1))
+        found = []
+        for chunk in some.chunks():
+            heads = chunk.heads
+            before = np.cumsum(heads, dtype=np.int32) - heads
+            met = self._narrowed(chunk.only(heads), chunk, before[chunk.begins], before)
+            if window is not None:
+                np.maximum(met.first, met.last - window, out=met.first)
+            found.append(met)
+        return found
 
-    def _meet(self, index: Postings, probes: Postings, first: Counts, last: Counts) -> Iterator[NDArray[np.uint64]]:
-        """Let every probe meet the postings of the index from its `first` up to its `last`."""
-        counts = last - first
-        busy = np.flatnonzero(counts > 0)
-        for stretch in stretches(counts[busy], ROOM):
-            some = busy[stretch]
-            often = counts[some]
-            probe = np.repeat(some, often)
-            met = np.repeat(first[some] - (np.cumsum(often) - often), often) + np.arange(len(probe))
-            one, other = index.size[met], probes.size[probe]
-            need = (one + other) * (self.threshold / (1 + self.threshold)) - SLACK
-            # Fair to the first member that two sets share: a pair that is alike passes there, if not at its later ones.
-            good = np.flatnonzero(np.minimum(index.left[met], probes.left[probe]) >= need)
-            may_differ = (one + other - 2 * need)[good]
-            yield self._promising(index.set[met[good]], probes.set[probe[good]], may_differ)
+    def _narrowed(
+        self, index: Postings, probes: Postings, first: NDArray[np.int32], last: NDArray[np.int32]
+    ) -> Meetings:
+        """Meetings with those sets only that are not too small, and as large at most as the probe's."""
+        busy = np.flatnonzero(last - first > NARROWED)
+        places = _places(index.token, index.size)
+        smallest = np.ceil(self.threshold * probes.size[busy] - SLACK).astype(np.int64)
+        small = np.flatnonzero(index.size[first[busy]] < smallest)
+        largest = np.minimum(probes.size[busy], probes.reach[busy])
+        large = np.flatnonzero(index.size[last[busy] - 1] > largest)
+        low, high = (probes.token[busy[some]] for some in (small, large))
+        first[busy[small]] = np.searchsorted(places, _places(low, smallest[small]))
+        last[busy[large]] = np.searchsorted(places, _places(high, largest[large]), side="right")
+        np.maximum(first, last, out=last)
+        return Meetings(index, probes, first, last)
+
+    def pairs(self, meetings: Iterable[Meetings]) -> Iterator[NDArray[np.uint64]]:
+        """The pairs of sets that may be alike.
+
+        Yields:
+            Batches of `latter << 32 | former`, each ascending; a pair may be in several batches.
+        """
+        for some in meetings:
+            for part, probes, met, probe in some.batches():
+                size = some.probes.size[probes]
+                # Fair to the first member that two sets share: a pair that is alike passes there, if not later on.
+                good = np.flatnonzero(some.index.reach[part].take(met) >= size.take(probe))
+                one, other = met.take(good), probe.take(good)
+                sizes = some.index.size[part].take(one) + size.take(other)
+                yield self._promising(some.index.set[part], some.probes.set[probes], one, other, sizes)
 
     def _promising(
-        self, former: NDArray[np.int32], latter: NDArray[np.int32], may_differ: NDArray[np.float64]
+        self, ones: NDArray[np.int32], others: NDArray[np.int32], one: Counts, other: Counts, sizes: NDArray[np.int32]
     ) -> NDArray[np.uint64]:
         """The pairs whose sketches do not differ in more bits than their sets may in members."""
-        differ = np.zeros(len(former), dtype=np.int64)
-        for words in self.sketches:
-            differ += np.bitwise_count(words[former] ^ words[latter])
-            good = np.flatnonzero(differ <= may_differ)
-            former, latter, may_differ, differ = former[good], latter[good], may_differ[good], differ[good]
-            if not len(former):
-                break
-        former, latter = np.minimum(former, latter), np.maximum(former, latter)
-        return unique(latter.astype(np.uint64) << np.uint64(32) | former.astype(np.uint64))
+        may_differ = (sizes * ((1 - self.threshold) / (1 + self.threshold)) + SLACK).astype(np.int32)
+        coarse, *finer = self.sketches
+        # One look into the large array for each set, not for each pair.
+        words = coarse.take(ones, axis=0).take(one, axis=0)
+        words ^= coarse.take(others, axis=0).take(other, axis=0)
+        good = _within(words, may_differ)
+        first, second = ones[one[good]], others[other[good]]
+        for more in finer:
+            may_differ, words = may_differ[good], words.take(good, axis=0)
+            half = more.take(first, axis=0) ^ more.take(second, axis=0)
+            words = np.concatenate((half, words ^ half), axis=1)
+            good = _within(words, may_differ)
+            first, second = first[good], second[good]
+        former, latter = np.minimum(first, second), np.maximum(first, second)
+        pairs = latter.astype(np.uint64) << np.uint64(32) | former.astype(np.uint64)
+        # Two members of one set may share a token.
+        return unique(pairs[former != latter])
+
+
+def _within(words: Keys, most: NDArray[np.int32]) -> Counts:
+    """The rows of words that have so many bits at most."""
+    bits = np.bitwise_count(words)
+    count = bits[:, 0].astype(np.uint16)
+    for word in range(1, words.shape[1]):
+        count += bits[:, word]
+    return np.flatnonzero(count <= most)
+
+
+def _places(token: NDArray[np.int32], size: NDArray[np.integer]) -> Counts:
+    """Numbers in the order of postings of such tokens and sizes."""
+    return token.astype(np.int64) << SIZE_BITS | size
 
 
 def unique(pairs: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -46,13 +46,14 @@ def measured(pool: Sequence[PoolPart], rules: Sequence[Measured], *, workers: in
     Args:
         pool: the entries.
         rules: the rules.
-        workers: processes; None = as many as help.
+        workers: processes at most; None = as many as help.
         engine: local or ray.
     """
     tasks = [_Task(part.entry.folder, part.entry.records, tuple(rules)) for part in pool]
     missing = [task for task in tasks if not all(_known(task, rule) for rule in rules)]
     wanted = sum(task.records for task in missing)
-    count = min(os.cpu_count() or 1, 1 + wanted // WORTH_A_PROCESS) if workers is None else workers
+    most = (os.cpu_count() or 1) if workers is None else workers
+    count = min(most, 1 + wanted // WORTH_A_PROCESS)
     with Progress("measuring", total=wanted, unit="records") as progress:
         jobs.run(_measure, missing, jobs=count, engine=engine, progress=progress.advance)
     columns = [pl.concat([_read(task, rule) for task in tasks]).alias(str(at)) for at, rule in enumerate(rules)]
