@@ -4,8 +4,9 @@
 
 Every case runs in a process of its own, the cases in turn, round after round, on the same rows, the same tokenizer and
 the same chat template; what counts is the median. TRL and LLaMA-Factory use two processes, their caches are empty, and
-their time is that of their own preparation of a data set, imports and the model apart. TRL needs `trl`; LLaMA-Factory
-wants an older transformers, hence an environment of its own, whose interpreter is named.
+their time is that of their own preparation of a data set, imports and the model apart. The tokenizer is of a kind that
+we encode with tiktoken. TRL needs `trl`; LLaMA-Factory wants an older transformers, hence an environment of its own,
+whose interpreter is named.
 """
 
 from __future__ import annotations

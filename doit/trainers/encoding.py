@@ -9,25 +9,23 @@ begins or ends: there the model too starts and stops writing, so that the tokens
 from __future__ import annotations
 
 import re
-import secrets
-from array import array
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from doit.errors import SpecError
+from doit.trainers.byte_pairs import BytePairs, Tokens, byte_pairs_of, encode_texts
+from doit.trainers.plain_tokenizers import plain_tokenizers
 from doit.trainers.rendering import CannotRender, Conversation, Outline, Slot, Written, filled
 
 START, AFTER_CONTROL, CONTINUED = 0, 1, 2
 """Where a stretch stands: at the start of the text, behind a control token, or behind a cut. Tokenizers that put a
 space before a text do so at the first, some at the second, and none at the third."""
 
-REMEMBERED = 200_000
-"""Words whose tokens a copy of the tokenizer remembers; ten thousand, as is usual, are few for two languages."""
+_FIXED = -1
+"""In place of a copy of the tokenizer: the tokens are known."""
 
 _BRACKETS = (("<", ">"), ("[", "]"), ("＜", "＞"), ("【", "】"), ("«", "»"), ("⟨", "⟩"))
 _HTML = frozenset(
@@ -79,6 +77,8 @@ class ControlTokens:
         chosen = {token.content: (id_, token) for id_, token in added.items() if _steers(token, named)}
         self.ids: dict[str, int] = {content: id_ for content, (id_, _) in chosen.items()}
         self.tokens: dict[int, Any] = dict(chosen.values())
+        self.others = len(added) > len(chosen)
+        """Whether the tokenizer has other added tokens, which are text."""
         # longest first, as the tokenizer's own matching is
         parts = "|".join(re.escape(text) for text in sorted(self.ids, key=len, reverse=True))
         self._pattern = re.compile(f"({parts})") if parts else None
@@ -121,11 +121,19 @@ class Step(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How rows of one shape become tokens."""
+    """How rows of one shape become tokens, in S steps."""
 
     steps: tuple[Step, ...]
     controls: int
     """Control tokens of the template."""
+    fixed: NDArray[np.int32]
+    """Tokens that are the same in all rows of the shape, end to end."""
+    sizes: NDArray[np.int64]
+    """(S,) how many of them each step has; 0 where it has a text instead."""
+    copies: NDArray[np.int8]
+    """(S,) which copy of the tokenizer encodes the text of each step, or -1."""
+    marks: NDArray[np.bool_]
+    """(S,) whether each is learned."""
 
 
 class Row(NamedTuple):
@@ -143,7 +151,7 @@ class Encoded(NamedTuple):
     """(T,)"""
     supervised: NDArray[np.bool_]
     """(T,)"""
-    lengths: list[int]
+    lengths: NDArray[np.int64]
     """Tokens of each row."""
     unsafe: dict[int, str]
     """Row -> why it has no tokens: what it says could not be kept apart from control tokens."""
@@ -161,12 +169,24 @@ class Encoder:
     def __init__(self, tokenizer: Any, control: ControlTokens, *, bos: bool) -> None:
         self._control = control
         self._bos = [int(tokenizer.bos_token_id)] if bos else []
-        self._plain = _plain_tokenizers(tokenizer.backend_tokenizer, control)
+        self._plain = plain_tokenizers(tokenizer.backend_tokenizer, control.ids)
+        self._copies = list(dict.fromkeys(self._plain))
+        self._quick: BytePairs | None = None
         self._steering = np.zeros(len(tokenizer) + 1, dtype=np.bool_)
         unknown = tokenizer.unk_token_id
         # an unknown character is no forged token, unless the unknown token ends or begins texts as well
         harmless = {unknown} - {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
         self._steering[[id_ for id_ in control.ids.values() if id_ not in harmless]] = True
+
+    def quicken(self) -> bool:
+        """Encode with tiktoken from here on, where it is proved to give the same tokens; the proof takes a second.
+
+        Returns:
+            Whether it is: then `encode` works on one processor, and several threads may call it.
+        """
+        if len(self._copies) == 1 and not self._control.others:
+            self._quick = byte_pairs_of(self._copies[0])
+        return self._quick is not None
 
     def recipe(self, outline: Outline) -> Recipe:
         """How conversations of an outline become tokens.
@@ -183,8 +203,18 @@ class Encoder:
                 steps[-1] = steps[-1]._replace(ids=steps[-1].ids + ids)
             else:
                 steps.append(step._replace(ids=ids))
-        given = sum(int(self._steering[step.ids].sum()) for step in steps if step.ids)
-        return Recipe(tuple(steps), given)
+        fixed = np.array([id_ for step in steps for id_ in step.ids or ()], dtype=np.int32)
+        return Recipe(
+            tuple(steps),
+            int(self._steering[fixed].sum()),
+            fixed,
+            np.array([len(step.ids or ()) for step in steps], dtype=np.int64),
+            np.array([self._copy(step) for step in steps], dtype=np.int8),
+            np.array([step.supervised for step in steps], dtype=np.bool_),
+        )
+
+    def _copy(self, step: Step) -> int:
+        return _FIXED if step.ids is not None else self._copies.index(self._plain[step.where])
 
     def _steps(self, outline: Outline, where: int) -> list[Step]:
         steps: list[Step] = []
@@ -240,37 +270,47 @@ class Encoder:
         return Row(recipe, texts)
 
     def encode(self, rows: Sequence[Row]) -> Encoded:
-        """Token ids and masks of rows, tokenised on every processor."""
-        waiting: list[list[str]] = [[], [], []]
+        """Token ids and masks of rows."""
+        if not rows:
+            return Encoded(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.int64), {})
+        recipes = [row.recipe for row in rows]
+        copies = np.concatenate([recipe.copies for recipe in recipes])
+        sizes = np.concatenate([recipe.sizes for recipe in recipes])
+        found = [self._tokens(copy, texts) for copy, texts in enumerate(self._waiting(rows))]
+        for copy, (_, lengths) in enumerate(found):
+            sizes[copies == copy] = lengths
+        source = np.repeat(copies, sizes)
+        ids = np.empty(len(source), dtype=np.int32)
+        ids[source == _FIXED] = np.concatenate([recipe.fixed for recipe in recipes])
+        for copy, (tokens, _) in enumerate(found):
+            ids[source == copy] = tokens
+        supervised = np.repeat(np.concatenate([recipe.marks for recipe in recipes]), sizes)
+        ends = np.cumsum([len(recipe.steps) for recipe in recipes])
+        lengths = np.diff(np.concatenate([[0], np.cumsum(sizes)])[ends], prepend=0)
+        encoded = Encoded(ids, supervised, lengths, {})
+        if int(self._steering[ids].sum()) == sum(recipe.controls for recipe in recipes):
+            return encoded
+        return self._mended(rows, encoded)
+
+    def _waiting(self, rows: Sequence[Row]) -> list[list[str]]:
+        """The texts for each copy of the tokenizer, in their order."""
+        if len(self._copies) == 1:
+            return [[text for row in rows for text in row.texts]]
+        waiting: list[list[str]] = [[] for _ in self._copies]
         for recipe, texts in rows:
-            wheres = [step.where for step in recipe.steps if step.ids is None]
-            for where, text in zip(wheres, texts, strict=True):
-                waiting[where].append(text)
-        answers = [
-            iter(self._plain[where].encode_batch_fast(texts, add_special_tokens=False) if texts else ())
-            for where, texts in enumerate(waiting)
-        ]
-        ids, sizes, marks, lengths = array("i"), array("q"), [], []
-        for recipe, _ in rows:
-            before = len(ids)
-            for fixed, where, _, supervised in recipe.steps:
-                found = next(answers[where]).ids if fixed is None else fixed
-                ids.extend(found)
-                sizes.append(len(found))
-                marks.append(supervised)
-            lengths.append(len(ids) - before)
-        flat = np.frombuffer(ids, dtype=np.int32) if ids else np.zeros(0, np.int32)
-        mask = np.repeat(np.array(marks, dtype=np.bool_), np.frombuffer(sizes, np.int64) if sizes else 0)
-        if int(self._steering[flat].sum()) == sum(row.recipe.controls for row in rows):
-            return Encoded(flat, mask, lengths, {})
-        return self._mended(rows, Encoded(flat, mask, lengths, {}))
+            for copy, text in zip(recipe.copies[recipe.copies != _FIXED].tolist(), texts, strict=True):
+                waiting[copy].append(text)
+        return waiting
+
+    def _tokens(self, copy: int, texts: list[str]) -> Tokens:
+        return self._quick.encode(texts) if self._quick is not None else encode_texts(self._copies[copy], texts)
 
     def _mended(self, rows: Sequence[Row], encoded: Encoded) -> Encoded:
         """The same with the rows encoded again in which text became a control token."""
         flat, mask, lengths, _ = encoded
-        parts, masks, new_lengths, unsafe = [], [], [], {}
-        for number, end in enumerate(np.cumsum(lengths).tolist()):
-            one = slice(end - lengths[number], end)
+        parts, masks, unsafe = [], [], {}
+        for number, (end, length) in enumerate(zip(np.cumsum(lengths).tolist(), lengths.tolist(), strict=True)):
+            one = slice(end - length, end)
             ids, learned = flat[one], mask[one]
             if int(self._steering[ids].sum()) != rows[number].recipe.controls:
                 try:
@@ -280,8 +320,7 @@ class Encoder:
                     ids, learned = ids[:0], learned[:0]
             parts.append(ids)
             masks.append(learned)
-            new_lengths.append(len(ids))
-        return Encoded(np.concatenate(parts), np.concatenate(masks), new_lengths, unsafe)
+        return Encoded(np.concatenate(parts), np.concatenate(masks), np.array(list(map(len, parts))), unsafe)
 
     def _row_apart(self, row: Row) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         ids: list[int] = []
@@ -322,59 +361,3 @@ def _cut_end(parts: list[str | Slot]) -> None:
         if kept := last.rstrip():
             parts.append(kept)
             return
-
-
-def _plain_tokenizers(backend: Any, control: ControlTokens) -> tuple[Any, Any, Any]:
-    """Copies of a tokenizer that know no control token, for each place a stretch can stand at."""
-    document = orjson.loads(backend.to_str())
-    document.update(truncation=None, padding=None, post_processor=None)
-    known = backend.get_vocab(with_added_tokens=False)
-    # Ids of added tokens follow from their order, so those outside the vocabulary leave a name that no text can have.
-    secret = secrets.token_hex(16)
-    kept = []
-    for token in document["added_tokens"]:
-        if token["content"] not in control.ids:
-            kept.append(token)
-        elif token["content"] not in known:
-            kept.append({**token, "content": f"\U000f0000{secret}{token['id']}", "special": True, "normalized": False})
-    document["added_tokens"] = kept
-    after, continued = deepcopy(document), deepcopy(document)
-    _prefix(after, everywhere=False)
-    _prefix(continued, everywhere=True)
-    texts = [orjson.dumps(variant).decode() for variant in (document, after, continued)]
-    loaded = {text: _load(type(backend), text, control, backend) for text in dict.fromkeys(texts)}
-    return loaded[texts[0]], loaded[texts[1]], loaded[texts[2]]
-
-
-def _load(kind: Any, text: str, control: ControlTokens, backend: Any) -> Any:
-    plain = kind.from_str(text)
-    if hasattr(plain.model, "_resize_cache"):
-        plain.model._resize_cache(REMEMBERED)
-    ids = plain.get_added_tokens_decoder()
-    for id_, token in backend.get_added_tokens_decoder().items():
-        if token.content not in control.ids and (id_ not in ids or ids[id_].content != token.content):
-            what = f"the id of its token {token.content!r} depends on other tokens."
-            raise SpecError("D601", what, where="tokenizer", hint="Save it anew with `save_pretrained`.")
-    return plain
-
-
-def _prefix(document: dict[str, Any], *, everywhere: bool) -> None:
-    """Take away the space that a tokenizer puts before a text: all of it, or where only the first text gets it."""
-    for key in ("normalizer", "pre_tokenizer"):
-        document[key] = _without_prefix(document[key], everywhere=everywhere)
-
-
-def _without_prefix(part: Any, *, everywhere: bool) -> Any:
-    if part is None:
-        return None
-    for inner in ("normalizers", "pretokenizers"):
-        if inner in part:
-            kept = [_without_prefix(each, everywhere=everywhere) for each in part[inner]]
-            return {**part, inner: [each for each in kept if each is not None]}
-    if part["type"] == "Metaspace" and (everywhere or part.get("prepend_scheme") == "first"):
-        return {**part, "prepend_scheme": "never"}
-    if everywhere and part["type"] == "ByteLevel":
-        return {**part, "add_prefix_space": False}
-    if everywhere and part["type"] == "Prepend":
-        return None
-    return part

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
+import os
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -30,6 +31,9 @@ BATCH = 2048
 
 KNOWN_SHAPES = 4096
 """How many shapes of conversations are remembered."""
+
+QUICKENED = 5000
+"""From so many rows on it pays to prove a quicker way to the same tokens first."""
 
 _COLUMNS = ["id", "messages", "reasoning", "tools", "language", "ability"]
 _MOST_REASONS = 20
@@ -179,12 +183,15 @@ class _Batch(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Encoded rows, and of which row of the batch each comes."""
+    """Encoded rows, and the record and the cell that each is of."""
 
     ids: NDArray[np.int32]
     supervised: NDArray[np.bool_]
-    lengths: list[int]
-    source: list[int]
+    lengths: NDArray[np.int64]
+    learned: NDArray[np.int64]
+    """Tokens of each that are learned."""
+    record: list[str]
+    cell: list[int]
 
 
 class _Encoding:
@@ -209,21 +216,26 @@ class _Encoding:
             if collecting:
                 gc.enable()
 
-    def _all(self, files: Sequence[Path]) -> list[tuple[_Batch, _Rows]]:
-        """Batches with their rows. Tokenising leaves the interpreter free, so the next rows are rendered meanwhile."""
-        done: list[tuple[_Batch, _Rows]] = []
+    def _all(self, files: Sequence[Path]) -> list[_Rows]:
+        """Rows of all batches. Tokenising leaves the interpreter free, so the next rows are rendered meanwhile."""
         total = sum(pq.read_metadata(path).num_rows for path in files)
-        with Progress("tokenising", total=total, unit="rows") as progress, ThreadPoolExecutor(1) as thread:
-            waiting: tuple[_Batch, list[int], Future[Encoded]] | None = None
+        threads = (os.cpu_count() or 1) if total >= QUICKENED and self._encoder.quicken() else 1
+        done: list[_Rows] = []
+        waiting: deque[tuple[_Batch, list[int], Future[Encoded]]] = deque()
+        with Progress("tokenising", total=total, unit="rows") as progress, ThreadPoolExecutor(threads) as pool:
+
+            def finish() -> None:
+                batch, sources, future = waiting.popleft()
+                done.append(self._checked(batch, sources, future.result()))
+                progress.advance(len(batch.record))
+
             for batch in self._batches(files):
                 sources, rows = self._rendered(batch)
-                future = thread.submit(self._encoder.encode, rows)
-                if waiting is not None:
-                    done.append(self._checked(*waiting))
-                    progress.advance(len(waiting[0].record))
-                waiting = batch, sources, future
-            if waiting is not None:
-                done.append(self._checked(*waiting))
+                waiting.append((batch, sources, pool.submit(self._encoder.encode, rows)))
+                if len(waiting) > threads:
+                    finish()
+            while waiting:
+                finish()
         return done
 
     def _batches(self, files: Sequence[Path]) -> Iterator[_Batch]:
@@ -249,8 +261,9 @@ class _Encoding:
     def _rendered(self, batch: _Batch) -> tuple[list[int], list[Row]]:
         """Numbers of the rows that can be rendered, and what the tokenizer is given of them."""
         sources, rows = [], []
+        for cell, count in Counter(batch.cell).items():
+            self._counts[cell, "read"] += count
         for number, conversation in enumerate(batch.conversations):
-            self._counts[batch.cell[number], "read"] += 1
             try:
                 rows.append(self._row(conversation))
                 sources.append(number)
@@ -278,35 +291,30 @@ class _Encoding:
         known = why in self._refusals or len(self._refusals) < _MOST_REASONS
         self._refusals[why if known else "other reasons"] += 1
 
-    def _checked(self, batch: _Batch, sources: list[int], future: Future[Encoded]) -> tuple[_Batch, _Rows]:
+    def _checked(self, batch: _Batch, sources: list[int], encoded: Encoded) -> _Rows:
         """The rows of a batch that may be trained on; too long ones are seen to, those without a lesson left out."""
-        encoded = future.result()
         ends = np.cumsum(encoded.lengths, dtype=np.int64)
         starts = ends - encoded.lengths
-        total = np.concatenate([[0], np.cumsum(encoded.supervised, dtype=np.int64)])
-        learned = total[ends] - total[starts] if len(ends) else ends
-        bad = [
-            at
-            for at, length in enumerate(encoded.lengths)
-            if length > self._spec.max_tokens or not learned[at] or at in encoded.unsafe
-        ]
-        if not bad:
-            return batch, _Rows(encoded.ids, encoded.supervised, encoded.lengths, sources)
+        learned = _learned(encoded.supervised, encoded.lengths)
+        bad = (encoded.lengths > self._spec.max_tokens) | (learned == 0)
+        bad[list(encoded.unsafe)] = True
+        if not bad.any():
+            return _rows_of(batch, sources, encoded.ids, encoded.supervised, encoded.lengths)
         kept: list[tuple[NDArray[np.int32], NDArray[np.bool_], int]] = []
-        bad_set = set(bad)
         for at, number in enumerate(sources):
             one = slice(int(starts[at]), int(ends[at]))
             row = encoded.ids[one], encoded.supervised[one]
-            if at not in bad_set:
+            if not bad[at]:
                 kept.append((*row, number))
             elif at in encoded.unsafe:
                 self._refuse(batch.cell[number], encoded.unsafe[at])
             else:
                 kept += [(*each, number) for each in self._mended(row, batch, number)]
         if not kept:
-            return batch, _Rows(encoded.ids[:0], encoded.supervised[:0], [], [])
+            return _Rows(encoded.ids[:0], encoded.supervised[:0], ends[:0], ends[:0], [], [])
         ids, masks, numbers = zip(*kept, strict=True)
-        return batch, _Rows(np.concatenate(ids), np.concatenate(masks), [len(each) for each in ids], list(numbers))
+        lengths = np.array([len(each) for each in ids], dtype=np.int64)
+        return _rows_of(batch, numbers, np.concatenate(ids), np.concatenate(masks), lengths)
 
     def _mended(
         self, row: tuple[NDArray[np.int32], NDArray[np.bool_]], batch: _Batch, number: int
@@ -344,17 +352,16 @@ class _Encoding:
         fits = not encoded.unsafe and len(encoded.ids) <= self._spec.max_tokens
         return (encoded.ids, encoded.supervised) if fits else None
 
-    def _joined(self, done: Sequence[tuple[_Batch, _Rows]]) -> EncodedRows:
+    def _joined(self, done: Sequence[_Rows]) -> EncodedRows:
         names = sorted(self._cells, key=lambda name: (name[0], name[1] is not None, name[1] or ""))
         place = np.zeros(len(names), dtype=np.int32)
         for at, name in enumerate(names):
             place[self._cells[name]] = at
-        cell = place[np.array([batch.cell[number] for batch, rows in done for number in rows.source], dtype=np.int64)]
-        record = [batch.record[number] for batch, rows in done for number in rows.source]
-        offsets = np.zeros(len(record) + 1, dtype=np.int64)
-        np.cumsum([length for _, rows in done for length in rows.lengths], out=offsets[1:])
-        supervised = np.concatenate([np.zeros(0, np.bool_), *(rows.supervised for _, rows in done)])
-        taught = np.add.reduceat(supervised, offsets[:-1], dtype=np.int64) if record else np.zeros(0, np.int64)
+        cell = place[np.array([number for rows in done for number in rows.cell], dtype=np.int64)]
+        record = [id_ for rows in done for id_ in rows.record]
+        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(rows.lengths for rows in done)]))
+        supervised = np.concatenate([np.zeros(0, np.bool_), *(rows.supervised for rows in done)])
+        taught = np.concatenate([np.zeros(0, np.int64), *(rows.learned for rows in done)])
         size = len(names)
         sums = {
             "rows": np.bincount(cell, minlength=size),
@@ -366,7 +373,7 @@ class _Encoding:
         for (number, what), count in self._counts.items():
             counted[names[int(place[number])]][what] = count
         return EncodedRows(
-            ids=np.concatenate([np.zeros(0, np.int32), *(rows.ids for _, rows in done)]),
+            ids=np.concatenate([np.zeros(0, np.int32), *(rows.ids for rows in done)]),
             supervised=supervised,
             offsets=offsets,
             cell=cell.astype(np.int32),
@@ -376,6 +383,24 @@ class _Encoding:
             refusals=dict(self._refusals.most_common()),
             max_tokens=self._spec.max_tokens,
         )
+
+
+def _rows_of(
+    batch: _Batch,
+    numbers: Sequence[int],
+    ids: NDArray[np.int32],
+    supervised: NDArray[np.bool_],
+    lengths: NDArray[np.int64],
+) -> _Rows:
+    """Encoded rows that come of some rows of a batch."""
+    cell, record = [batch.cell[number] for number in numbers], [batch.record[number] for number in numbers]
+    return _Rows(ids, supervised, lengths, _learned(supervised, lengths), record, cell)
+
+
+def _learned(supervised: NDArray[np.bool_], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many tokens of each row are learned."""
+    upto = np.concatenate([[0], np.cumsum(supervised, dtype=np.int64)])
+    return np.diff(upto[np.cumsum(lengths)], prepend=0)
 
 
 def _values(column: Any) -> list[Any]:

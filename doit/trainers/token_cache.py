@@ -19,7 +19,10 @@ from doit.reading.hub_repository import cache_home
 
 ENTRY = "entry.json"
 
-_CODE = ("chat_template", "encoding", "over_length", "rendering", "rows", "templates", "token_cache")
+_CODE = (
+    *("byte_pairs", "chat_template", "encoding", "over_length", "plain_tokenizers", "rendering", "rows", "templates"),
+    *("token_cache", "word_splitting"),
+)
 
 
 def cache_folder() -> Path:
@@ -29,7 +32,7 @@ def cache_folder() -> Path:
 
 def key(parts: Sequence[str]) -> str:
     """The name of an entry: a digest of what it is made from and of the code and libraries that make it."""
-    libraries = [f"{name} {version(name)}" for name in ("tokenizers", "transformers", "numpy")]
+    libraries = [f"{name} {version(name)}" for name in ("tokenizers", "tiktoken", "transformers", "numpy")]
     digest = hashlib.sha256()
     for part in (*parts, *libraries, _code()):
         digest.update(len(part).to_bytes(8, "little") + part.encode())
