@@ -69,6 +69,7 @@ CODES: dict[str, str] = {
     "D605": "a training that cannot go on from its checkpoint",
     "D606": "held-out records that are trained on too",
     "D607": "a run that cannot be merged",
+    "D608": "less memory than a training needs",
     "D701": "rows whose licence does not let them be published",
     "D702": "secrets or personal data in rows that are to be published",
     "D703": "a repository that somebody else changed while it was written to",

@@ -37,7 +37,7 @@ from doit.files import (
     write_text,
 )
 from doit.folderlock import folder_lock, process_mark, still_running
-from doit.parquet import ParquetTable, parquet_writer
+from doit.parquet import ParquetTable, parquet_writer, write_slim_parquet
 
 __all__ = [
     "ParquetTable",
@@ -51,6 +51,7 @@ __all__ = [
     "safe_relative",
     "write_bytes",
     "write_json",
+    "write_slim_parquet",
     "write_text",
 ]
 
@@ -273,6 +274,18 @@ def _refuse_foreign(out: Path, manifest: str) -> None:
     if strangers := _strangers(out, manifest):
         what = f"`{strangers[0]}` is not ours" + (f", nor are {len(strangers) - 1} more." if strangers[1:] else ".")
         raise StorageError("D101", what, where=str(out), hint="Move it elsewhere, or choose another folder.")
+    refuse_inside_mixture(out)
+
+
+def refuse_inside_mixture(out: Path) -> None:
+    """Refuse a folder to be written that lies in a mixture: its files would be strangers there.
+
+    Args:
+        out: the folder, resolved.
+
+    Raises:
+        StorageError: D101.
+    """
     for parent in out.parents:
         if _is_ours(parent, "manifest.json"):
             what = f"it lies inside the mixture {parent}."

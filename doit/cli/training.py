@@ -42,6 +42,11 @@ def train(
     """
     if show < 0:
         raise SpecError("D204", f"--show is {show}.", hint="Give 0 or more.")
+    if show and (dry_run or json):
+        other = "--dry-run" if dry_run else "--json"
+        raise SpecError(
+            "D207", f"--show prints rows for a reader, and {other} does not go with it.", hint="Leave one out."
+        )
     if dry_run:
         _counted(trainer, mixture, set_, json=json)
         return
@@ -64,6 +69,10 @@ def train(
 
 def _counted(trainer: str, mixture: Path | None, overrides: tuple[str, ...], *, json: bool) -> None:
     answer = verbs.train_dry(trainer, mixture, overrides=overrides)
+    for note in answer.notes:
+        _say(f"note: {note}")
+    if answer.refused is not None:
+        _say(f"note: the training itself would be refused here: {answer.refused}")
     if json:
         sys.stdout.write(answer.model_dump_json(indent=2) + "\n")
         return
@@ -149,7 +158,11 @@ def _lines() -> Iterator[str]:
         if sys.stdin.isatty():
             sys.stderr.write("> ")
             sys.stderr.flush()
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError as error:
+            hint = "Give the message with `--prompt`, or convert what is piped in."
+            raise SpecError("D204", f"a line is not {error.encoding}.", where="standard input", hint=hint) from None
         if not line:
             return
         if line.strip():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import importlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,34 +27,82 @@ def parameters(model: Any) -> tuple[int, int]:
 
 
 def check_targets(model: Any, targets: Any) -> None:
-    """Refuse names that no layer has, and name those that there are.
+    """Refuse names that no layer has, and name those that there are; blocks of layers; one half of a tied matrix.
+
+    Args:
+        model: a causal language model.
+        targets: names, or a pattern as PEFT takes it; anything else is let pass.
 
     Raises:
-        SpecError: D203.
+        SpecError: D203 no such layer; D207 the input and output embeddings are one matrix.
     """
-    if not isinstance(targets, list | tuple | set):
-        return
-    names = [name for name, _ in model.named_modules()]
-    for target in sorted(targets):
-        if not any(name == target or name.endswith(f".{target}") for name in names):
+    where = "method.targets"
+    for target in sorted(targets) if isinstance(targets, list | tuple | set) else ():
+        found = [module for name, module in model.named_modules() if _is_named(name, target)]
+        if not found or all(any(True for _ in module.children()) for module in found):
             known = _layers(model)
+            what = f'"{target}" is a block of layers, not a layer.'
+            what = what if found else f'the model has no layer "{target}".'
             hint = f"{did_you_mean(target, known)} It has {', '.join(known)}.".strip()
-            where = "method.targets"
-            raise SpecError("D203", f'the model has no layer "{target}".', where=where, hint=hint)
+            raise SpecError("D203", what, where=where, hint=hint)
+    first, last = model.get_input_embeddings(), model.get_output_embeddings()
+    if last is None or last is first or last.weight is not first.weight:
+        return
+    for name, module in adapted(model, targets):
+        if module in (first, last):
+            what = f"`{name}` is input and output of the model in one matrix: an adapter on one side cannot be merged."
+            hint = "Leave it out, or train it whole: `kind: embeddings`."
+            raise SpecError("D207", what, where=where, hint=hint)
+
+
+def adapted(model: Any, targets: Any) -> list[tuple[str, Any]]:
+    """Name and module of what targets choose, as PEFT does: names, a pattern, or every linear layer but the head."""
+    if targets == "all-linear":
+        return list(_linear(model))
+    modules = model.named_modules()
+    if isinstance(targets, str):
+        try:
+            return [(name, module) for name, module in modules if re.fullmatch(targets, name)]
+        except re.error as error:
+            raise SpecError("D204", f"{targets!r} is no pattern: {error}.", where="method.targets") from None
+    names = targets if isinstance(targets, list | tuple | set) else ()
+    return [(name, module) for name, module in modules if any(_is_named(name, target) for target in names)]
+
+
+def _is_named(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def smaller_sides(layers: list[tuple[str, Any]]) -> dict[str, int]:
+    """Short name of each matrix -> the smaller of its sides, which no rank can usefully pass."""
+    found: dict[str, int] = {}
+    for name, module in layers:
+        weight = getattr(module, "weight", None)
+        if hasattr(module, "in_features"):  # the weight may be quantised, and of another shape
+            side = min(int(module.in_features), int(module.out_features))
+        elif weight is not None and weight.ndim == 2:
+            side = min(weight.shape)
+        else:
+            continue
+        short = name.rpartition(".")[2]
+        found[short] = min(found.get(short, side), side)
+    return found
 
 
 def _layers(model: Any) -> list[str]:
     """Short names of the layers that a method can be put on."""
+    return sorted({name.rpartition(".")[2] for name, _ in _linear(model)})
+
+
+def _linear(model: Any) -> Iterator[tuple[str, Any]]:
+    """Name and module of every linear layer but the output head."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
-    found = (
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not head
-    )
-    return sorted({name.rpartition(".")[2] for name, _ in found})
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | Conv1D) and module is not head:
+            yield name, module
 
 
 def embeddings_of(model: Any, tokens: tuple[int, ...]) -> dict[str, list[int]] | None:

@@ -44,14 +44,17 @@ class Chat:
         self._renderer = renderer_of(opened.tokenizer, opened.spec, control)
         self._encoder = Encoder(opened.tokenizer, control, bos=self._renderer.bos)
         self._ends = end_ids(opened.tokenizer, opened.spec)
+        if system:
+            _check_text(system, "the system text")
         self._messages = [Message("system", system)] if system else []
 
     def ask(self, text: str) -> ChatAnswer:
         """Answer one message; it and the answer stay part of the conversation.
 
         Raises:
-            SpecError: D602 the template cannot write this conversation.
+            SpecError: D204 the message is empty or no text; D602 the template cannot write this conversation.
         """
+        _check_text(text, "a message")
         messages = [*self._messages, Message("user", text)]
         try:
             prompt = self._encoder.prompt(prompt_of(self._renderer, messages))
@@ -94,7 +97,7 @@ class Chat:
         Raises:
             SpecError: D204 there is no room for an answer.
         """
-        most = positions(self._opened.model)
+        most = positions(self._opened.model.config)
         if most is None:
             return self._limit
         virtual = getattr(getattr(self._opened.model, "active_peft_config", None), "num_virtual_tokens", None) or 0
@@ -102,6 +105,16 @@ class Chat:
             what = f"the conversation has {taken:,} tokens, and the model was made for {most:,}."
             raise SpecError("D204", what, where=self._opened.run.name, hint="Begin a new conversation.")
         return min(self._limit, most - taken - virtual)
+
+
+def _check_text(text: str, what: str) -> None:
+    """Refuse white space alone, and half of a surrogate pair, which stands for a byte that is not UTF-8."""
+    if not text.strip():
+        raise SpecError("D204", f"{what} is empty.", hint="Give it some text.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise SpecError("D204", f"{what} is not UTF-8 at character {error.start + 1:,}.", hint="Convert it.") from None
 
 
 def chat(
@@ -118,6 +131,9 @@ def chat(
     Raises:
         SpecError: there is no finished run, or its template cannot write the conversation.
     """
+    if isinstance(prompts, Sequence):  # before the weights are read
+        for text in prompts:
+            _check_text(text, "a message")
     conversation = Chat(open_run(folder), **how)
     answers = []
     for text in prompts:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from doit import storage
+from doit.errors import StorageError
 
 FLUSH_EVERY = 5.0
 """Seconds between two writes of `losses.jsonl`; checkpoints, evaluations and the end write it too."""
@@ -26,10 +29,11 @@ class LossLog:
     Args:
         folder: of the run.
         step: where a resumed training goes on; later lines of an earlier process are dropped.
+        say: told where TensorBoard's log cannot be written; the training goes on without.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        self._path = folder / "losses.jsonl"
+    def __init__(self, folder: Path, step: int, say: Callable[[str], None] = lambda text: None) -> None:
+        self._path, self._say = folder / "losses.jsonl", say
         self.records = [one for one in read_losses(self._path) if one["step"] <= step] if step else []
         self._written = time.monotonic()
         self._board = _board(folder / "tensorboard", step)
@@ -37,14 +41,9 @@ class LossLog:
     def add(self, record: dict[str, Any]) -> None:
         """Take one record."""
         self.records.append(record)
-        if self._board is not None:
-            kind, step = record["kind"], record["step"]
-            self._board.add_scalar(f"loss/{kind}", record["loss"], step)
-            for cell in record["cells"]:
-                name = f"{cell['language']}/{cell['ability'] or 'untagged'}"
-                self._board.add_scalar(f"cells/{kind}/{name}", cell["loss"], step)
-            if kind == "train":
-                self._board.add_scalar("optimizer/lr", record["lr"], step)
+        with self._boarding():
+            if self._board is not None:
+                _show(self._board, record)
         if time.monotonic() - self._written >= FLUSH_EVERY:
             self.flush()
 
@@ -52,13 +51,24 @@ class LossLog:
         """Bring what came so far to the disk."""
         storage.write_bytes(self._path, b"".join(orjson.dumps(one) + b"\n" for one in self.records))
         self._written = time.monotonic()
-        if self._board is not None:
-            self._board.flush()
+        with self._boarding():
+            if self._board is not None:
+                self._board.flush()
 
     def close(self) -> None:
         """Let go of TensorBoard's file."""
-        if self._board is not None:
-            self._board.close()
+        with self._boarding():
+            if self._board is not None:
+                self._board.close()
+
+    @contextlib.contextmanager
+    def _boarding(self) -> Iterator[None]:
+        """Go on without TensorBoard where its file is refused: `losses.jsonl` has the same."""
+        try:
+            yield
+        except OSError as error:
+            self._board = None
+            self._say(f"note: TensorBoard's log stops here: {error.strerror or error}.")
 
     def last(self, kind: str) -> dict[str, Any] | None:
         """The newest record of a kind."""
@@ -67,6 +77,17 @@ class LossLog:
     def first(self, kind: str) -> dict[str, Any] | None:
         """The oldest record of a kind."""
         return next((one for one in self.records if one["kind"] == kind), None)
+
+
+def _show(board: Any, record: dict[str, Any]) -> None:
+    """Hand a record to TensorBoard."""
+    kind, step = record["kind"], record["step"]
+    board.add_scalar(f"loss/{kind}", record["loss"], step)
+    for cell in record["cells"]:
+        name = f"{cell['language']}/{cell['ability'] or 'untagged'}"
+        board.add_scalar(f"cells/{kind}/{name}", cell["loss"], step)
+    if kind == "train":
+        board.add_scalar("optimizer/lr", record["lr"], step)
 
 
 def read_losses(path: Path) -> list[dict[str, Any]]:
@@ -80,7 +101,8 @@ def _board(folder: Path, step: int) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=step or None)
+    # what an earlier process wrote of later steps is dropped; that of the checkpoint's own step stays
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
 
 def write_curve(path: Path, records: list[dict[str, Any]]) -> str | None:
@@ -118,5 +140,8 @@ def write_curve(path: Path, records: list[dict[str, Any]]) -> str | None:
             color=alt.Color("curve:N", title=None),
         )
     )
-    storage.write_bytes(path, vl_convert.vegalite_to_png(chart.to_json(), scale=2))
+    try:
+        storage.write_bytes(path, vl_convert.vegalite_to_png(chart.to_json(), scale=2))
+    except StorageError as error:  # the weights are worth more than their picture
+        return f"no picture of the losses: {error.what}"
     return None

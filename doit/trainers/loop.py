@@ -21,7 +21,7 @@ from doit.trainers import checkpoints
 from doit.trainers.checkpoints import Checkpoint
 from doit.trainers.logs import LossLog
 from doit.trainers.losses import Arrays, CellLosses, CellSums, Forward, evaluate
-from doit.trainers.methods import Tuning
+from doit.trainers.method_base import Tuning
 from doit.trainers.optimizing import adamw, clip, learning_rate, optimizer_tensors, restore_optimizer
 from doit.trainers.packing import Update, batches, collate
 from doit.trainers.planning import Plan, rows_of
@@ -107,7 +107,7 @@ class Loop:
         if start is not None:
             self._restore(start)
             step = start.step
-        log = LossLog(work.folder, step)
+        log = LossLog(work.folder, step, work.say)
         began, before = time.monotonic(), self.done.seconds
         try:
             if step == 0:
@@ -159,7 +159,9 @@ class Loop:
             self._scaler.scale(penalty).backward()
         self._scaler.unscale_(self._optimizer)
         norm = clip(self._parameters, settings.clip)
-        self._check(total, norm, step)
+        self._check(total, "loss", step)
+        if not self._scaler.is_enabled():  # a scaler looks at fp16 gradients itself
+            self._check(norm, "gradient", step)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(settings, step - 1, work.plan.steps)
         self._scaler.step(self._optimizer)
@@ -176,15 +178,19 @@ class Loop:
         self.done.positions += sum(part.inputs["input_ids"].numel() for part in parts)
         return tokens
 
-    def _check(self, loss: Any, norm: Any, step: int) -> None:
-        """Stop before what is not a number gets into the weights; a scaler looks at fp16 gradients itself."""
-        bad = "loss" if not math.isfinite(float(loss)) else ""
-        if not bad and not self._scaler.is_enabled() and not math.isfinite(float(norm)):
-            bad = "gradient"
-        if bad:
-            hint = "Lower `optimizer.lr`, or take `precision: bf16` in place of `fp16`; checkpoints are as they were."
+    def _check(self, value: Any, what: str, step: int) -> None:
+        """Stop before what is not a number gets into weights, a checkpoint or the run's account."""
+        if not math.isfinite(float(value)):
+            hint = "Train into another folder with a lower `optimizer.lr`, or `precision: bf16` in place of `fp16`."
             where = f"step {step} of {self.work.plan.steps}"
-            raise DataError("D604", f"the {bad} is not a number.", where=where, hint=hint)
+            raise DataError("D604", f"the {what} is not a number.", where=where, hint=hint)
+
+    def _check_weights(self, step: int) -> None:
+        """The same of what was trained: the last update may have made it what the next loss would show."""
+        import torch
+
+        largest = torch.stack([one.detach().abs().amax().to(torch.float32) for one in self._parameters if one.numel()])
+        self._check(largest.sum(), "largest trained weight", step)
 
     def _after(self, log: LossLog, step: int) -> None:
         """Log, evaluate and save, when it is time."""
@@ -199,8 +205,11 @@ class Loop:
             log.add(self._record("train", step, counted, work.rows) | more)
         if evaluates:
             self._evaluate(log, step)
-        if saves and step < steps:
+        if step == steps:
+            self._check_weights(step)
+        elif saves:
             log.flush()
+            self._check_weights(step)
             self._save(step)
 
     def _evaluate(self, log: LossLog, step: int) -> None:
@@ -211,6 +220,7 @@ class Loop:
         updates = batches(held, work.spec, 0, packed=work.plan.packed)
         arrays = (one for update in updates for one in self._arrays(held, update))
         counted = evaluate(self.forward, arrays, len(held.cells), packed=work.plan.packed)
+        self._check(counted.mean() or 0.0, "validation loss", step)
         log.add(self._record("validation", step, counted, held))
         log.flush()
 

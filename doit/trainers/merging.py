@@ -39,7 +39,10 @@ def merge(folder: Path, out: Path) -> MergeAnswer:
     opened = open_run(folder)
     try:
         merged = opened.model.merge_and_unload(safe_merge=True)
-    except (AttributeError, NotImplementedError, ValueError, TypeError) as error:
+    except AttributeError:
+        what = f"PEFT has no way to merge this kind of `{opened.run.method}`."
+        raise SpecError("D607", what, where=str(folder)) from None
+    except (NotImplementedError, ValueError, TypeError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise SpecError("D607", f"`{opened.run.method}` cannot be merged: {line}.", where=str(folder)) from None
 

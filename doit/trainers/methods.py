@@ -10,15 +10,21 @@ import dataclasses
 import importlib
 import math
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
 from doit.errors import SpecError, did_you_mean
 from doit.trainers import spec
-from doit.trainers.adapters import Base, adapter_state, check_targets, embeddings_of, on_meta, write_adapter
+from doit.trainers.adapters import (
+    Base,
+    adapted,
+    adapter_state,
+    embeddings_of,
+    on_meta,
+    smaller_sides,
+    write_adapter,
+)
+from doit.trainers.method_base import MODEL, AdapterTuning, Tuning, refusal
 from doit.trainers.models import need_libraries, quiet
-
-ADAPTER, MODEL = "adapter", "model"
-"""Folder of a run that holds what was trained: a PEFT adapter, or a whole model."""
 
 _REFUSED = {
     "auto_mapping",
@@ -31,72 +37,6 @@ _REFUSED = {
     "tokenizer_name_or_path",
 }
 """Keys of PEFT's configurations that are ours to set, or that read other files."""
-
-
-M = TypeVar("M", bound=spec.Method)
-
-
-class Tuning(Generic[M]):
-    """One method at work on one model.
-
-    Args:
-        method: its settings.
-        steps: updates of the training; 0 where nobody knows yet.
-    """
-
-    folder: ClassVar[str] = ADAPTER
-    merges: ClassVar[bool] = True
-    """Whether what was trained can be added to the model's weights."""
-
-    def __init__(self, method: M, steps: int) -> None:
-        self.method, self.steps = method, steps
-        self.added: tuple[int, ...] = ()
-        """Ids of control tokens that the template added; the embeddings of these are trained where the method can."""
-
-    @property
-    def prompted(self) -> bool:
-        """Whether virtual tokens stand before a sequence, and so before the first of packed conversations only."""
-        return False
-
-    def config(self, model: Any) -> Any:
-        """PEFT's configuration; None = the method has no use for it."""
-        raise NotImplementedError
-
-    def apply(self, model: Any) -> Any:
-        """The model with what is trained in it, and nothing else, marked as trainable.
-
-        Raises:
-            SpecError: D203 a layer that the model lacks; D204, D207 settings that do not fit it.
-        """
-        peft: Any = importlib.import_module("peft")
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
-        config = self.config(model)
-        check_targets(model, getattr(config, "target_modules", None))
-        try:
-            with quiet():
-                wrapped = peft.get_peft_model(model, config)
-        except (TypeError, ValueError, KeyError, AssertionError, AttributeError, NotImplementedError) as error:
-            raise SpecError("D204", _said(error), where=f"method: {self.method.kind}") from None
-        return wrapped
-
-    def penalty(self, model: Any) -> Any:
-        """What the method adds to the loss of an update, a scalar; None for most. It is never reported as loss."""
-        return None
-
-    def after_step(self, model: Any, step: int) -> None:
-        """Called when step `step`, from 1, has changed the weights, and before the gradients are cleared."""
-
-    def state(self, model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Tensors and plain data that a resumed training needs beside the trained weights and the optimiser."""
-        return {}, {}
-
-    def restore(self, model: Any, tensors: dict[str, Any], data: dict[str, Any]) -> None:
-        """Take back what `state` gave."""
-
-    def save(self, model: Any, folder: Path, base: Base) -> None:
-        """Write what was trained to a folder that is there, as safetensors and JSON."""
-        write_adapter(adapter_state(model), model.peft_config["default"], folder, base)
 
 
 class FullTuning(Tuning[spec.Full]):
@@ -129,8 +69,12 @@ class EmbeddingsTuning(FullTuning):
         return model
 
 
-class LoraTuning(Tuning[spec.Lora]):
+class LoraTuning(AdapterTuning[spec.Lora]):
     """LoRA; scaled by the root of its rank, with weights' lengths apart, or begun from singular values."""
+
+    def notes(self, model: Any) -> list[str]:
+        """Where the rank is more than a layer can use; PiSSA has no more singular values to start from."""
+        return _rank_notes(self.method.rank, "rank", self.method.targets, model, strict=self.method.pissa)
 
     def config(self, model: Any) -> Any:
         """PEFT's `LoraConfig`."""
@@ -154,6 +98,7 @@ class LoraTuning(Tuning[spec.Lora]):
 
     def apply(self, model: Any) -> Any:
         """Keep what PiSSA started from: its adapter is saved as the difference to it."""
+        self.notes(model)
         wrapped = super().apply(model)
         self._start = adapter_state(wrapped) if self.method.pissa and not on_meta(model) else None
         return wrapped
@@ -225,15 +170,22 @@ class QLoraTuning(LoraTuning):
         )
 
 
-class AdaLoraTuning(Tuning[spec.AdaLora]):
+class AdaLoraTuning(AdapterTuning[spec.AdaLora]):
     """LoRA whose ranks fall while training, kept where gradients say that they matter."""
+
+    def notes(self, model: Any) -> list[str]:
+        """Where the rank at the start is more than a layer can use."""
+        return _rank_notes(self.method.init_rank, "init_rank", self.method.targets, model)
 
     def config(self, model: Any) -> Any:
         """PEFT's `AdaLoraConfig`, with the training's steps filled in."""
         peft: Any = importlib.import_module("peft")
         method = self.method
-        if self.steps and method.start + method.end >= self.steps:
+        left = self.steps - method.start - method.end
+        if self.steps and (left < 1 or self.steps - method.end < 2):
             what = f"start {method.start} and end {method.end} leave none of the training's {self.steps} steps."
+            if left >= 1:
+                what = f"ranks can fall from the second step on, and of {self.steps} the last {method.end} are `end`."
             hint = f"Such as `--set method.start={self.steps // 5} --set method.end={self.steps // 5}`."
             raise SpecError("D207", what, where="method", hint=hint)
         return peft.AdaLoraConfig(
@@ -253,6 +205,7 @@ class AdaLoraTuning(Tuning[spec.AdaLora]):
 
     def apply(self, model: Any) -> Any:
         """The numbers that hold a layer's rank are no weights: gradients must not move them."""
+        self.notes(model)
         wrapped = super().apply(model)
         for name, parameter in wrapped.named_parameters():
             if "ranknum" in name:
@@ -315,7 +268,7 @@ class AdaLoraTuning(Tuning[spec.AdaLora]):
             config.rank_pattern = pattern
 
 
-class Ia3Tuning(Tuning[spec.Ia3]):
+class Ia3Tuning(AdapterTuning[spec.Ia3]):
     """One factor for each channel."""
 
     def config(self, model: Any) -> Any:
@@ -327,7 +280,10 @@ class Ia3Tuning(Tuning[spec.Ia3]):
         )
 
 
-class VirtualTokens(Tuning[M]):
+V = TypeVar("V", spec.Prefix, spec.Prompt, spec.PTuning)
+
+
+class VirtualTokens(AdapterTuning[V]):
     """Virtual tokens are all that is trained."""
 
     merges = False
@@ -336,6 +292,11 @@ class VirtualTokens(Tuning[M]):
     def prompted(self) -> bool:
         """They stand before the sequence."""
         return True
+
+    @property
+    def virtual(self) -> int:
+        """As many as the spec says."""
+        return self.method.tokens
 
 
 class PrefixTuning(VirtualTokens[spec.Prefix]):
@@ -374,13 +335,20 @@ class PTuning(VirtualTokens[spec.PTuning]):
         )
 
 
-class PeftTuning(Tuning[spec.Peft]):
+class PeftTuning(AdapterTuning[spec.Peft]):
     """Any other method of PEFT: its configuration is handed over as it is written."""
 
     @property
     def prompted(self) -> bool:
         """As PEFT says."""
-        return bool(self.config(None).is_prompt_learning)
+        with quiet():
+            return bool(self.config(None).is_prompt_learning)
+
+    @property
+    def virtual(self) -> int:
+        """As its configuration says."""
+        with quiet():
+            return int(getattr(self.config(None), "num_virtual_tokens", None) or 0)
 
     def config(self, model: Any) -> Any:
         """The configuration that `peft_type` names."""
@@ -389,9 +357,9 @@ class PeftTuning(Tuning[spec.Peft]):
         known = {kind.value: config for kind, config in peft.PEFT_TYPE_TO_CONFIG_MAPPING.items()}
         kind = str(keys.pop("peft_type")).upper()
         if kind in {"ADALORA", "PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING"} or kind not in known:
-            hint = (
-                did_you_mean(kind, known) if kind not in known else "It has a `kind` of its own: `doit list methods`."
-            )
+            hint = "It has a `kind` of its own: `doit list methods`."
+            if kind not in known:
+                hint = did_you_mean(kind, known) or f"One of {', '.join(sorted(known))}."
             raise SpecError("D203", f'no other method "{kind}".', where="method.config.peft_type", hint=hint)
         fields = {field.name for field in dataclasses.fields(known[kind])} - _REFUSED - {"peft_type"}
         for key in keys:
@@ -400,7 +368,7 @@ class PeftTuning(Tuning[spec.Peft]):
         try:
             return known[kind](task_type="CAUSAL_LM", **keys)
         except (TypeError, ValueError) as error:
-            raise SpecError("D204", _said(error), where="method.config") from None
+            raise SpecError("D204", refusal(error), where="method.config") from None
 
 
 _TUNINGS: dict[type[spec.Method], type[Tuning[Any]]] = {
@@ -434,10 +402,33 @@ def tuning(method: spec.Method, steps: int) -> Tuning[Any]:
     return found(method, steps)
 
 
+def _rank_notes(rank: int, key: str, targets: spec.Targets, model: Any, *, strict: bool = False) -> list[str]:
+    """What is to be said of a rank on a model.
+
+    Args:
+        rank: of every layer.
+        key: of the spec.
+        targets: the layers.
+        model: before the method was applied.
+        strict: whether no layer may be smaller.
+
+    Raises:
+        SpecError: D204 no layer, or with `strict` not every layer, is as large as the rank; there is no layer at all.
+    """
+    sides = smaller_sides(adapted(model, _targets(targets)))
+    if targets == "all-linear" and not sides:
+        hint = "Look at the number of its layers."
+        raise SpecError("D204", "the model has no linear layer to adapt.", where="method.targets", hint=hint)
+    small = {name: side for name, side in sides.items() if side < rank}
+    if not small:
+        return []
+    names = ", ".join(f"{name} ({side:,})" for name, side in sorted(small.items()))
+    if strict or len(small) == len(sides):
+        most = min(sides.values()) if strict else max(sides.values())
+        what = f"it is {rank:,}, more than the smaller side of {names}."
+        raise SpecError("D204", what, where=f"method.{key}", hint=f"Give {most:,} at most.")
+    return [f"{key} {rank:,} is more than the smaller side of {names}: there it only costs."]
+
+
 def _targets(targets: spec.Targets) -> str | list[str]:
     return targets if isinstance(targets, str) else list(targets)
-
-
-def _said(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    return f"PEFT refuses it: {line}" + ("" if line.endswith(".") else ".")

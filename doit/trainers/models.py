@@ -21,9 +21,10 @@ import orjson
 
 from doit import storage, yamlio
 from doit.errors import MissingExtra, SpecError, StorageError
+from doit.trainers.new_model import new_config
 from doit.trainers.spec import FittedTokenizer, NewModel, TrainerSpec
 
-NEEDED = ("torch", "transformers", "peft", "safetensors")
+NEEDED = ("torch", "transformers", "peft", "safetensors", "tiktoken")
 """What the extra `train` installs and this room imports."""
 
 END, PAD = "<|endoftext|>", "<|pad|>"
@@ -81,6 +82,8 @@ def quiet() -> Iterator[None]:
             ".*gradient_checkpointing.* is deprecated",
             "Position ids are not supported",
             "fan_in_fan_out is set",
+            "Unsupported layer type",
+            "No value was provided for",
         ):
             warnings.filterwarnings("ignore", said)
         yield
@@ -110,7 +113,8 @@ def find_model(
             raise SpecError("D206", what, where=str(folder), hint=hint)
         return ModelPlace(name, folder)
     if not _REPOSITORY.fullmatch(name):
-        raise SpecError("D206", f'no model "{name}".', hint="Give a folder, or an id `owner/name` of the Hub.")
+        what = f'"{name}" is no folder, and no id of the Hub.'
+        raise SpecError("D206", what, hint="Give a folder that is there, or an id `owner/name`.")
     return _fetched(name, revision, files)
 
 
@@ -181,14 +185,15 @@ def load_config(place: ModelPlace, model: str | NewModel) -> Any:
     """The configuration of a model.
 
     Raises:
-        SpecError: D204 it cannot be read, or needs code of its repository.
+        SpecError: D204 it cannot be read, or needs code of its repository; D202, D203 a new one's keys.
     """
     library: Any = importlib.import_module("transformers")
     try:
         if isinstance(model, NewModel):
-            keys = dict(model.config)
-            return library.AutoConfig.for_model(keys.pop("model_type"), **keys)
+            return new_config(model)
         return library.AutoConfig.from_pretrained(place.folder, local_files_only=True, trust_remote_code=False)
+    except SpecError:
+        raise
     except Exception as error:  # noqa: BLE001  libraries raise all kinds
         if "trust_remote_code" in str(error):
             hint = "Choose an architecture that transformers has itself."
@@ -250,7 +255,9 @@ def load_model(
             **more,
         )
     except Exception as error:  # noqa: BLE001  libraries raise all kinds
-        raise SpecError("D204", f"its weights cannot be used: {_first(error)}", where=place.name) from None
+        why = "they are not of the shapes that its configuration says."
+        why = why if "ignore_mismatched_sizes" in str(error) else _first(error)
+        raise SpecError("D204", f"its weights cannot be used: {why}", where=place.name) from None
     if told["missing_keys"]:
         missing = sorted(told["missing_keys"])
         what = f"its files lack {len(missing)} weights of the architecture, such as {missing[0]}."
@@ -391,14 +398,17 @@ def stop_at(model: Any, ends: Iterable[int]) -> None:
     config.eos_token_id = found[0] if len(found) == 1 else found
 
 
-def positions(model: Any) -> int | None:
+def positions(config: Any) -> int | None:
     """The longest sequence that a model was made for; None where its configuration does not say."""
-    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    text = config.get_text_config()
+    found = getattr(text, "max_position_embeddings", None) or getattr(text, "max_seq_len", None)
     return found if isinstance(found, int) and found > 0 else None
 
 
 def _first(error: Exception) -> str:
     """The first line of a library's error, short; the second too where the first only leads to it."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     line = " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:200]
     return line if line.endswith(".") else f"{line}."

@@ -13,10 +13,11 @@ import orjson
 import pyarrow.parquet as pq
 
 from doit import storage
-from doit.errors import DataError, SpecError, StorageError
+from doit.errors import DataError, StorageError
 from doit.mixtures.opening import Opened, one_mixture
 from doit.trainers.methods import QLoraTuning, tuning
 from doit.trainers.models import ModelPlace, find_model, load_config, load_model, load_tokenizer, resize
+from doit.trainers.requirements import chosen_precision
 from doit.trainers.rows import EncodedRows, encode
 from doit.trainers.spec import Embeddings, Full, NewModel, TrainerSpec
 from doit.trainers.templates import fit_tokenizer
@@ -41,6 +42,11 @@ class Prepared:
     """Control tokens that the template added."""
     rows: EncodedRows
     validation: EncodedRows | None
+
+    @property
+    def splits(self) -> list[EncodedRows]:
+        """The rows of both splits, or of training alone where nothing is held out."""
+        return [self.rows] if self.validation is None else [self.rows, self.validation]
 
 
 def prepare(spec: TrainerSpec, mixture: Path, *, beside: Path, files: Any = "all") -> Prepared:
@@ -129,12 +135,7 @@ def base_model(spec: TrainerSpec, prepared: Prepared) -> tuple[Any, Any, Any]:
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    precision: str = spec.precision
-    if precision == "auto":
-        precision = "fp32" if device.type == "cpu" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    if precision == "fp16" and device.type == "cpu":
-        hint = "Add `--set precision=auto`."
-        raise SpecError("D204", "fp16 needs a GPU, and there is none.", where="precision", hint=hint)
+    precision = chosen_precision(spec)
     product = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     whole = isinstance(spec.method, Full | Embeddings)
     method = tuning(spec.method, 0)

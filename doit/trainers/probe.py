@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from doit.errors import SpecError
 from doit.trainers.losses import Forward
-from doit.trainers.methods import Tuning
+from doit.trainers.method_base import Tuning
 from doit.trainers.models import quiet
 
 LENGTHS = (9, 8)
@@ -83,7 +83,7 @@ def _packed(forward: Forward, first: Any, second: Any) -> Any:
     return out.logits[0, -second.shape[1] :].to(torch.float32)
 
 
-def check_causal(model: Any, *, autocast: Any = None, seed: int = 0) -> None:
+def check_causal(model: Any, *, autocast: Any = None, seed: int = 0, where: str = "") -> None:
     """Exchange the last of a few random tokens: what the model says of those before it must stay.
 
     Encoders such as BERT have a language-model head too. Trained on the next token they read it off, and learn nothing.
@@ -92,13 +92,14 @@ def check_causal(model: Any, *, autocast: Any = None, seed: int = 0) -> None:
         model: as `probe` takes it.
         autocast: dtype that products are computed in.
         seed: of the random tokens.
+        where: what an error is said of; the architecture if not given.
 
     Raises:
-        SpecError: D204 a token sees later ones.
+        SpecError: D204 a token sees later ones, or the model cannot be run at all.
     """
     import torch
 
-    forward = Forward(model, autocast=autocast)
+    where = where or str(model.config.model_type)
     generator = torch.Generator().manual_seed(seed)
     vocabulary = int(model.config.get_text_config().vocab_size)
     row = torch.randint(vocabulary, (1, LENGTHS[0]), generator=generator)
@@ -107,17 +108,24 @@ def check_causal(model: Any, *, autocast: Any = None, seed: int = 0) -> None:
     training = model.training
     model.eval()
     try:
+        forward = Forward(model, autocast=autocast)
         with quiet(), torch.no_grad(), forward.context():
             first, second = (
                 forward.model(input_ids=one.to(forward.device), **forward.options).logits[0, :-1].to(torch.float32)
                 for one in (row, other)
             )
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, ValueError, RuntimeError, LookupError, AttributeError, NotImplementedError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        hint = "Look at the numbers of its configuration."
+        raise SpecError("D204", f"it cannot be run: {line}.", where=where, hint=hint) from None
     finally:
         model.train(training)
     moved = float((first - second).abs().max()) / (float(first.std()) or 1.0)
     if moved > (1e-3 if autocast is None else 2e-2):
         what = "its tokens see those behind them: this is no causal language model."
-        raise SpecError("D204", what, where=str(model.config.model_type), hint="Choose a decoder, such as llama.")
+        raise SpecError("D204", what, where=where, hint="Choose a decoder, such as llama.")
 
 
 def packing_allowed(asked: bool | str, model: Any, tuning: Tuning[Any], *, autocast: Any = None) -> tuple[bool, str]:

@@ -19,10 +19,11 @@ import orjson
 from pydantic import Field, ValidationError
 
 from doit import __version__, storage, yamlio
-from doit.errors import SpecError, StorageError
+from doit.errors import DoitError, SpecError, StorageError
 from doit.schemas.base import Frozen
 from doit.trainers.checkpoints import saving
-from doit.trainers.methods import ADAPTER, MODEL, tuning
+from doit.trainers.method_base import ADAPTER, MODEL
+from doit.trainers.methods import tuning
 from doit.trainers.models import (
     ModelPlace,
     find_model,
@@ -139,8 +140,28 @@ def read_run(folder: Path) -> Run:
     try:
         return Run.model_validate(orjson.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
-        first = yamlio.explain(error, where="", model=Run).what if isinstance(error, ValidationError) else str(error)
-        raise StorageError("D102", f"it cannot be read: {first}", where=str(path)) from None
+        raise StorageError("D102", f"it cannot be read: {_first(error, Run)}", where=str(path)) from None
+
+
+def spec_of(run: Run, folder: Path) -> TrainerSpec:
+    """The trainer spec that a run was made by.
+
+    Raises:
+        StorageError: D102 it does not obey its model.
+    """
+    try:
+        return TrainerSpec.model_validate(run.spec)
+    except ValueError as error:
+        what = f"its `spec` cannot be read: {_first(error, TrainerSpec)}"
+        raise StorageError("D102", what, where=str(folder / RUN)) from None
+
+
+def _first(error: Exception, model: type[Frozen]) -> str:
+    """What is wrong with a document, in a sentence, with its key."""
+    found = yamlio.explain(error, where="", model=model) if isinstance(error, ValidationError) else error
+    where = f"`{found.where}`: " if isinstance(found, DoitError) and found.where else ""
+    text = found.what if isinstance(found, DoitError) else str(found)
+    return where + text + ("" if text.endswith(".") else ".")
 
 
 def write_run(folder: Path, run: Run) -> None:
@@ -169,6 +190,28 @@ def write_weights(folder: Path, write: Callable[[Path], None]) -> dict[str, str]
     return {f"{folder.name}/{name}": digest for name, digest in digests.items()}
 
 
+def check_weights(folder: Path) -> None:
+    """Look whether a folder of weights is as `write_weights` left it.
+
+    Raises:
+        StorageError: D102.
+    """
+    try:
+        digests = dict(orjson.loads((folder / FOLDER).read_bytes())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        what = f"`{FOLDER}` is missing or damaged, and with it the digests of the weights."
+        raise StorageError("D102", what, where=str(folder), hint="Bring the folder back.") from None
+    _check_digests(digests, folder)
+
+
+def _check_digests(digests: dict[str, str], folder: Path) -> None:
+    for name, digest in digests.items():
+        path = storage.safe_relative(name, folder)
+        if not path.is_file() or storage.file_digest(path) != digest:
+            what = f"`{name}` is {'not what was written' if path.is_file() else 'gone'}."
+            raise StorageError("D102", what, where=str(folder), hint="Bring it back, or train again.")
+
+
 @dataclass(frozen=True)
 class OpenRun:
     """A finished run, its model on the CPU and ready to answer."""
@@ -192,11 +235,9 @@ def open_run(folder: Path) -> OpenRun:
     if run.status != "done":
         hint = "Go on with `doit train … --resume`."
         raise SpecError("D206", "this run is not done.", where=str(folder), hint=hint)
-    for name, digest in run.files.items():
-        if storage.file_digest(storage.safe_relative(name, folder)) != digest:
-            raise StorageError("D102", f"`{name}` is not what was written.", where=str(folder))
+    _check_digests(run.files, folder)
     weights = folder / run.weights
-    spec = TrainerSpec.model_validate(run.spec)
+    spec = spec_of(run, folder)
     tokenizer = read_tokenizer(weights, run.name)
     with quiet():
         if run.weights == MODEL:
@@ -211,9 +252,18 @@ def open_run(folder: Path) -> OpenRun:
 
 
 def load_base(folder: Path, run: Run) -> Any:
-    """The model that a run started from, its weights unchanged."""
-    if (folder / "base").is_dir():
+    """The model that a run started from, its weights unchanged.
+
+    Raises:
+        SpecError: D206 it is not where it was.
+        StorageError: D102 it is another one.
+    """
+    if run.model.folder is None and run.model.commit is None:
+        check_weights(folder / "base")
         return _whole(ModelPlace(run.model.name, folder / "base"))
+    if run.model.folder is not None and not Path(run.model.folder).is_dir():
+        what = f"the base model was in {run.model.folder}, and is not there."
+        raise SpecError("D206", what, where=str(folder), hint="Bring it back.")
     if run.model.folder is not None:
         place = find_model(run.model.folder, None, Path())
     else:
@@ -240,7 +290,7 @@ def refuse_merge(run: Run, folder: Path) -> None:
     if run.weights == MODEL:
         hint = f"Use {folder / MODEL} as it is."
         raise SpecError("D607", f"`{run.method}` trains the model itself.", where=str(folder), hint=hint)
-    method = tuning(TrainerSpec.model_validate(run.spec).method, 0)
+    method = tuning(spec_of(run, folder).method, 0)
     if method.prompted or not method.merges:
         hint = f"Load the base with {folder / ADAPTER} by PEFT."
         what = f"`{run.method}` adds virtual tokens, which no weight can hold."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from doit.errors import SpecError
 from doit.schemas.base import Frozen
@@ -16,10 +16,20 @@ from doit.schemas.card import Name
 Targets = tuple[Annotated[str, StringConstraints(min_length=1)], ...] | Literal["all-linear"]
 """Names of the layers to adapt, as the model calls them; `all-linear` = every linear layer but the output head."""
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+def _no_switch(value: Any) -> Any:
+    """Refuse `true` where a number belongs: it would be read as 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {str(value).lower()}")
+    return value
+
+
+_Written = BeforeValidator(_no_switch)
+Positive = Annotated[int, Field(ge=1), _Written]
+Steps = Annotated[int, Field(ge=0), _Written]
+Share = Annotated[float, Field(ge=0, lt=1), _Written]
+Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False), _Written]
+AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False), _Written]
 
 
 class Method(Frozen):
@@ -85,9 +95,9 @@ class AdaLora(Method):
     targets: Targets = "all-linear"
     beta: tuple[Share, Share] = (0.85, 0.85)
     """Smoothing of the importance and of its uncertainty."""
-    start: int = Field(default=200, ge=0)
+    start: Steps = 200
     """Steps before ranks begin to fall."""
-    end: int = Field(default=1000, ge=0)
+    end: Steps = 1000
     """Last steps, in which ranks stay."""
     every: Positive = 10
     """Steps between two changes of ranks."""
@@ -214,7 +224,7 @@ class Optimizer(Frozen):
         return self
 
 
-Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), _Written]
 """What generators of random numbers take."""
 
 
@@ -234,8 +244,11 @@ class NewModel(Frozen):
 class FittedTokenizer(Frozen):
     """A byte-level tokenizer that is fitted on the mixture's training texts."""
 
-    fit: Annotated[int, Field(ge=300, le=200_000)]
+    fit: Annotated[int, Field(ge=300, le=200_000), _Written]
     """Size of its vocabulary; 256 of it are the bytes, so that every text can be written."""
+
+
+_Place = Annotated[str, StringConstraints(min_length=1)]
 
 
 class TrainerSpec(Frozen):
@@ -244,11 +257,11 @@ class TrainerSpec(Frozen):
     name: Name
     about: str | None = None
     """A sentence for the reader."""
-    model: Annotated[str, StringConstraints(min_length=1)] | NewModel
+    model: _Place | NewModel
     """Folder of a model, or its id on the Hugging Face Hub; or `{config: {…}}`, which makes a new one."""
-    revision: str | None = None
+    revision: _Place | None = None
     """Commit of the model's repository on the Hub."""
-    tokenizer: str | FittedTokenizer | None = None
+    tokenizer: _Place | FittedTokenizer | None = None
     """Folder or Hub id of the tokenizer; the model's own if not given; `{fit: 4000}` fits one on the mixture."""
     method: AnyMethod
     template: Literal["model", "alpaca", "belle", "doit", "chatml"] = "model"

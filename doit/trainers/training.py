@@ -17,39 +17,16 @@ from doit.trainers.card import card_markdown
 from doit.trainers.checkpoints import Checkpoint
 from doit.trainers.logs import LossLog, write_curve
 from doit.trainers.loop import Loop, Work, seeded
-from doit.trainers.methods import ADAPTER, MODEL, Tuning, tuning
-from doit.trainers.models import (
-    find_model,
-    load_config,
-    meta_model,
-    need_libraries,
-    pad_id,
-    quiet,
-    resize,
-    stated_license,
-    stop_at,
-)
+from doit.trainers.method_base import ADAPTER, MODEL, Tuning
+from doit.trainers.methods import tuning
+from doit.trainers.models import need_libraries, pad_id, quiet, stated_license, stop_at
 from doit.trainers.planning import Plan, plan
-from doit.trainers.preparing import Prepared, base_model, identity_of, prepare, sized
+from doit.trainers.preparing import Prepared, base_model, identity_of, prepare
 from doit.trainers.probe import check_causal, packing_allowed
 from doit.trainers.rendering import end_ids
-from doit.trainers.runs import RUN, Run, RunCost, RunModel, RunRows, read_run, write_run, write_weights
-from doit.trainers.spec import NewModel, Peft, TrainerSpec
-
-
-class DryAnswer(Frozen):
-    """What `doit train --dry-run` answers; the last three are null without a mixture."""
-
-    trainable: int
-    """Numbers that would be trained."""
-    total: int
-    """All numbers of the model with them."""
-    rows: int | None = None
-    """Rows of one pass."""
-    tokens: int | None = None
-    """Their tokens."""
-    steps: int | None = None
-    """Updates of all passes."""
+from doit.trainers.requirements import check_machine, check_rows, enough_memory, spec_notes
+from doit.trainers.runs import FOLDER, RUN, Run, RunCost, RunModel, RunRows, read_run, write_run, write_weights
+from doit.trainers.spec import Peft, TrainerSpec
 
 
 class TrainAnswer(Frozen):
@@ -77,39 +54,6 @@ class TrainAnswer(Frozen):
     """Folder of what was trained."""
 
 
-def dry_run(spec: TrainerSpec, mixture: Path | None, *, beside: Path) -> DryAnswer:
-    """Count what a training would do; the model is built without weights.
-
-    Args:
-        spec: the trainer spec.
-        mixture: a mixture's folder, or None: then no tokenizer is needed either.
-        beside: where relative folders of the spec start from.
-
-    Raises:
-        MissingExtra: D208.
-        SpecError: the spec does not fit the model or the mixture.
-        DataError: no row is left to train on.
-    """
-    need_libraries()
-    steps, rows = 0, None
-    if mixture is None:
-        place = find_model(spec.model, spec.revision, beside, files="config")
-        config, added, tokenizer = load_config(place, spec.model), 0, None
-    else:
-        prepared = prepare(spec, mixture, beside=beside, files="tokenizer")
-        config, added, tokenizer, rows = prepared.config, prepared.added, prepared.tokenizer, prepared.rows
-        packed = spec.packing is True or (spec.packing == "auto" and not tuning(spec.method, 0).prompted)
-        steps = plan(rows, spec, packed=packed).steps
-    with quiet():
-        model = meta_model(sized(config, spec, tokenizer))
-        if not isinstance(spec.model, NewModel):
-            resize(model, tokenizer, added)
-        trainable, total = parameters(tuning(spec.method, steps).apply(model))
-    if rows is None:
-        return DryAnswer(trainable=trainable, total=total)
-    return DryAnswer(trainable=trainable, total=total, rows=len(rows), tokens=len(rows.ids), steps=steps)
-
-
 def train(
     spec: TrainerSpec,
     mixture: Path,
@@ -131,16 +75,17 @@ def train(
 
     Raises:
         MissingExtra: D208.
-        SpecError: the spec does not fit the model or the mixture; D603, D605.
+        SpecError: the spec does not fit the model or the mixture; D603, D605, D608.
         DataError: D320, D604, D606.
         StorageError: OUT holds something else, or the disk refused.
     """
     need_libraries()
     _check_out(out, resume=resume)
+    check_machine(spec)
     with quiet(), seeded(spec.seed):
         prepared = prepare(spec, mixture, beside=beside)
         storage.make_parents(out)
-        with folder_lock(out):
+        with folder_lock(out), enough_memory():
             return _train(spec, prepared, out, resume=resume, say=say)
 
 
@@ -153,18 +98,25 @@ def _train(
         say("note: this run is done; nothing is left to do.")
         return _answer(out, read_run(out))
     model, precision, autocast = base_model(spec, prepared)
+    vocabulary = int(model.get_input_embeddings().weight.shape[0])
+    check_rows(spec, prepared.config, prepared.splits, vocabulary=vocabulary)
     check_causal(model, autocast=autocast)
-    probed = tuning(spec.method, 0)
-    packed, why = packing_allowed(spec.packing, model, probed, autocast=autocast)
+    method = tuning(spec.method, 0)
+    method.added = tuple(range(len(prepared.tokenizer) - prepared.added, len(prepared.tokenizer)))
+    notes = method.notes(model)
+    drawn = prepared.place.folder is None and method.folder == ADAPTER
+    if drawn and (start is None or not (out / "base").is_dir()):
+        write_weights(out / "base", model.save_pretrained)
+    if isinstance(spec.method, Peft):  # nobody knows what such a method does to attention
+        model = _applied(spec, method, model)
+        check_causal(model, autocast=autocast, where="method: peft")
+    packed, why = packing_allowed(spec.packing, model, method, autocast=autocast)
     say(f"packing: {'on' if packed else 'off'}, {why}")
     course = plan(prepared.rows, spec, packed=packed)
-    method = tuning(spec.method, course.steps)
-    method.added = tuple(range(len(prepared.tokenizer) - prepared.added, len(prepared.tokenizer)))
-    if prepared.place.folder is None and method.folder == ADAPTER and not (out / "base").is_dir():
-        write_weights(out / "base", model.save_pretrained)
-    wrapped = _applied(spec, method, model)
-    if packed and isinstance(spec.method, Peft):
-        packing_allowed(True, wrapped, method, autocast=autocast)  # nobody knows what such a method does to attention
+    for note in (*notes, *spec_notes(spec, course.steps)):
+        say(f"note: {note}")
+    method.steps = course.steps
+    wrapped = model if isinstance(spec.method, Peft) else _applied(spec, method, model)
     run = _run(spec, prepared, course, told=(why, precision), wrapped=wrapped, identity=identity)
     write_run(out, run)
     work = Work(
@@ -255,9 +207,10 @@ def _answer(out: Path, run: Run) -> TrainAnswer:
 
 
 def _check_out(out: Path, *, resume: bool) -> None:
+    storage.refuse_inside_mixture(out.resolve())
     if out.exists() and not out.is_dir():
         raise StorageError("D101", "this is not a folder.", where=str(out), hint="Choose another one.")
-    if not out.is_dir() or not any(out.iterdir()):
+    if not out.is_dir() or _never_began(out):
         return
     if not (out / RUN).is_file() and not (resume and (out / "checkpoints").is_dir()):
         what = f"the folder is not empty and has no `{RUN}`."
@@ -265,6 +218,13 @@ def _check_out(out: Path, *, resume: bool) -> None:
     if not resume:
         hint = "Go on with `--resume`, or choose another folder."
         raise StorageError("D101", "there is a run already.", where=str(out), hint=hint)
+
+
+def _never_began(out: Path) -> bool:
+    """Whether a folder is empty, or holds no more than the drawn base of a training that was refused or killed."""
+    names = {path.name for path in out.iterdir()}
+    drawn = {name for name in names if name == "base" or name.startswith(".base.")}
+    return names == drawn and ("base" not in names or (out / "base" / FOLDER).is_file())
 
 
 def _start(out: Path, identity: dict[str, str], say: Callable[[str], None]) -> Checkpoint | None:
@@ -293,9 +253,6 @@ def _applied(spec: TrainerSpec, method: Tuning[Any], model: Any) -> Any:
 
     torch.manual_seed(spec.seed)
     if spec.recompute:
-        if method.prompted:
-            what = f"`recompute` does not go with `{method.method.kind}`."
-            raise SpecError("D207", what, where="recompute", hint="Leave it out.")
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     device = next(model.parameters()).device
     wrapped = method.apply(model)

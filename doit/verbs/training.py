@@ -10,9 +10,10 @@ from doit.errors import SpecError
 
 if TYPE_CHECKING:
     from doit.trainers.chatting import ChatAnswer
+    from doit.trainers.dry_running import DryAnswer
     from doit.trainers.merging import MergeAnswer
     from doit.trainers.rows import EncodedRows
-    from doit.trainers.training import DryAnswer, TrainAnswer
+    from doit.trainers.training import TrainAnswer
 
 Trainer = str | Path | Mapping[str, Any]
 """Path of a trainer spec; name of a shipped one, or a spec as plain data, whose paths start from the working folder."""
@@ -64,8 +65,8 @@ def train_dry(spec: Trainer, mixture: str | Path | None = None, *, overrides: Se
         SpecError: the spec or the call is wrong.
         DataError: there is nothing to train on.
     """
+    from doit.trainers.dry_running import dry_run
     from doit.trainers.loading import load_trainer
-    from doit.trainers.training import dry_run
 
     given, beside = load_trainer(spec, overrides)
     return dry_run(given, None if mixture is None else Path(mixture), beside=beside)
@@ -142,8 +143,8 @@ def chat(
 
     if tokens < 1:
         raise SpecError("D204", f"`tokens` is {tokens}.", hint="Give 1 or more.")
-    if not 0 <= temperature < float("inf"):
-        raise SpecError("D204", f"`temperature` is {temperature}.", hint="Give 0 or more.")
+    if temperature != 0 and not 0.001 <= temperature < float("inf"):
+        raise SpecError("D204", f"`temperature` is {temperature}.", hint="Give 0, or 0.001 or more.")
     if not -(2**63) <= seed < 2**63:
         raise SpecError("D204", f"`seed` is {seed}.", hint="Give a number of at most 63 bits.")
     how = {"system": system, "tokens": tokens, "temperature": temperature, "seed": seed}

@@ -14,9 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from loopback_hub import Fault, LoopbackHub
 
 from doit.errors import SpecError
+from doit.trainers.dry_running import dry_run
 from doit.trainers.models import ModelPlace, find_model, stated_license
 from doit.trainers.runs import open_run
-from doit.trainers.training import dry_run, train
+from doit.trainers.training import train
 
 pytestmark = pytest.mark.usefixtures("_plain")
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import toys
 
@@ -27,6 +30,10 @@ MERGED: dict[str, dict[str, Any]] = {
     "adalora": {"kind": "adalora", "init_rank": 4, "rank": 2, "start": 1, "end": 1, "every": 1, "targets": LINEAR},
     "ia3": {"kind": "ia3", "targets": LINEAR, "feedforward": ["down_proj"]},
     "loha": {"kind": "peft", "config": {"peft_type": "LOHA", "r": 4, "target_modules": LINEAR}},
+    "lokr": {"kind": "peft", "config": {"peft_type": "LOKR", "r": 4, "target_modules": LINEAR}},
+    "vera": {"kind": "peft", "config": {"peft_type": "VERA", "r": 4, "target_modules": ["q_proj"]}},
+    "norms": {"kind": "peft", "config": {"peft_type": "LN_TUNING"}},
+    "oft": {"kind": "peft", "config": {"peft_type": "OFT", "target_modules": ["q_proj"]}},
 }
 KEPT: dict[str, dict[str, Any]] = {
     "prefix": {"kind": "prefix", "tokens": 2},
@@ -97,6 +104,73 @@ def test_a_run_that_is_not_whole_is_not_merged(toy: Path, tmp_path: Path) -> Non
     with pytest.raises(StorageError, match=r"adapter_model\.safetensors") as damaged:
         doit.merge(folder, tmp_path / "merged")
     assert damaged.value.code == "D102"
+
+
+@pytest.mark.parametrize("damage", ["flipped", "gone", "no digests", "no folder"])
+def test_a_base_that_was_damaged_is_not_answered_with(damage: str, toy: Path, tmp_path: Path) -> None:
+    folder = run(LORA, toy, tmp_path / "run")
+    weights = folder / "base" / "model.safetensors"
+    if damage == "flipped":
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(data)
+    elif damage == "gone":
+        weights.unlink()
+    elif damage == "no digests":
+        (folder / "base" / "doit.json").unlink()
+    else:
+        shutil.rmtree(folder / "base")
+
+    for verb in (lambda: doit.merge(folder, tmp_path / "merged"), lambda: doit.chat(folder, ["?"])):
+        with pytest.raises(StorageError) as caught:
+            verb()
+        assert caught.value.code == "D102"
+        assert caught.value.where == str(folder / "base")
+    assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"spec": {"name": "x"}}, "its `spec` cannot be read: `model`: missing"),
+        ({"cost": {"trainable": 1}}, "it cannot be read: `cost.total`: missing"),
+        ({"foo": 1}, "it cannot be read: `foo`: unknown key"),
+        ({"files": {"adapter/none.safetensors": "0"}}, "`adapter/none.safetensors` is gone"),
+    ],
+)
+def test_a_document_of_a_run_that_is_wrong_is_named_with_its_key(
+    change: dict[str, Any], said: str, toy: Path, tmp_path: Path
+) -> None:
+    folder = run(LORA, toy, tmp_path / "run")
+    document = orjson.loads((folder / "run.json").read_bytes())
+    (folder / "run.json").write_bytes(orjson.dumps({**document, **change}))
+
+    with pytest.raises(StorageError, match=re.escape(said)) as caught:
+        doit.chat(folder, ["?"])
+
+    assert caught.value.code == "D102"
+
+
+def test_a_local_base_that_was_moved_is_asked_for(toy: Path, tmp_path: Path) -> None:
+    base = run({"kind": "full"}, toy, tmp_path / "first") / "model"
+    given = toys.trainer(model=str(base), tokenizer=None, steps=1)
+    train(given, toy, tmp_path / "run", beside=Path())
+    base.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(SpecError, match=r"the base model was in .*first/model, and is not there") as caught:
+        doit.chat(tmp_path / "run", ["?"])
+
+    assert caught.value.code == "D206"
+
+
+def test_a_method_that_peft_cannot_merge_is_refused(toy: Path, tmp_path: Path) -> None:
+    config = {"peft_type": "ADAPTION_PROMPT", "adapter_len": 4, "adapter_layers": 1}
+    folder = run({"kind": "peft", "config": config}, toy, tmp_path / "run")
+
+    with pytest.raises(SpecError, match="PEFT has no way to merge this kind of `peft`") as caught:
+        doit.merge(folder, tmp_path / "merged")
+
+    assert caught.value.code == "D607"
 
 
 def test_answers_are_rendered_as_in_training(toy: Path, tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import toys
 from doit.errors import SpecError
 from doit.trainers import spec
 from doit.trainers.adapters import parameters
+from doit.trainers.dry_running import dry_run
 from doit.trainers.loading import load_trainer
 from doit.trainers.methods import tuning
 from doit.trainers.models import find_model, load_config, meta_model, need_libraries, quiet
-from doit.trainers.training import dry_run
 
 BLOOM_7B1 = {"model_type": "bloom", "vocab_size": 250880, "hidden_size": 4096, "n_layer": 30, "n_head": 32}
 LLAMA_7B = {
@@ -152,7 +152,12 @@ def test_a_dry_run_counts_without_weights_and_needs_no_tokenizer(toy: Path, tmp_
         "rows": None,
         "tokens": None,
         "steps": None,
+        "refused": alone.refused,
+        "notes": (),
     }
+    assert "D206" in (alone.refused or "")
+    assert "no weights in safetensors" in (alone.refused or "")
+    assert (counted.refused, counted.notes) == (None, ())
     assert (counted.rows, counted.steps) == (72, 12)
     assert counted.tokens is not None
     assert counted.tokens > 72 * 10

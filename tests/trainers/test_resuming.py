@@ -234,6 +234,35 @@ def test_a_loss_that_is_not_a_number_stops_before_the_weights(
     assert read_run(tmp_path / "run").files == read_run(tmp_path / "whole").files
 
 
+@pytest.mark.parametrize(("bad", "what"), [(6, "validation loss"), (4, "largest trained weight")])
+def test_an_update_that_spoils_the_weights_is_neither_kept_nor_finished(
+    bad: int, what: str, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of the step was a number; what the step made of the weights is none."""
+    given = toys.trainer(steps=6, save_every=2)
+    trained(given, toy, tmp_path / "whole")
+    update = Loop._update
+
+    def spoiling(self: Loop, batch: Any, step: int) -> int:
+        tokens = update(self, batch, step)
+        if step == bad:
+            next(iter(self._trained.values())).data.view(-1)[0] = float("inf")
+        return tokens
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_update", spoiling)
+        with pytest.raises(DataError, match=f"step {bad} of 6: the {what} is not a number") as caught:
+            trained(given, toy, tmp_path / "run")
+
+    assert caught.value.code == "D604"
+    assert read_run(tmp_path / "run").status == "running"
+    assert not (tmp_path / "run" / "adapter").exists()
+    lines, say = told()
+    trained(given, toy, tmp_path / "run", resume=True, say=say)
+    assert f"going on after step {bad - 2}" in lines
+    assert read_run(tmp_path / "run").files == read_run(tmp_path / "whole").files
+
+
 def test_a_full_disk_stops_with_a_code_and_the_checkpoint_before_stays(
     toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,7 +320,7 @@ def test_what_cannot_be_trained_is_refused_before_a_step(toy: Path, tmp_path: Pa
     assert refused(toy, tmp_path, max_tokens=3, over_length="drop").code == "D320"
     assert refused(toy, tmp_path, model="no/such/folder", tokenizer=None).code == "D206"
     assert refused(toy, tmp_path, precision="fp16").code == "D204"
-    assert refused(toy, tmp_path, model={"config": {"model_type": "lama"}}).code == "D204"
+    assert refused(toy, tmp_path, model={"config": {"model_type": "lama"}}).code == "D203"
     assert refused(toy, tmp_path, model={"config": {"model_type": "t5"}}).code == "D204"
     assert refused(toy, tmp_path, packing=True, method={"kind": "prompt"}).code == "D603"
     assert refused(toy, tmp_path, method={"kind": "adalora"}).code == "D207"

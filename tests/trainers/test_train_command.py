@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
 import json
 import re
 from pathlib import Path
@@ -11,6 +13,9 @@ import toys
 
 from doit import yamlio
 from doit.cli import main
+from doit.trainers.training import train
+
+BERT = "{model_type: bert, hidden_size: 32, num_attention_heads: 4, num_hidden_layers: 2, intermediate_size: 64}"
 
 pytestmark = pytest.mark.usefixtures("_plain")
 
@@ -51,9 +56,40 @@ def test_a_dry_run_prints_its_five_counts(spec: str, toy: Path, capsys: pytest.C
     alone = json.loads(run(capsys, "train", spec, "--dry-run", "--json")[0])
     counted = json.loads(run(capsys, "train", spec, "--dry-run", "--mixture", str(toy), "--json")[0])
 
-    assert list(alone) == list(counted) == ["trainable", "total", "rows", "tokens", "steps"]
+    assert list(alone) == list(counted) == ["trainable", "total", "rows", "tokens", "steps", "refused", "notes"]
     assert (alone["rows"], alone["tokens"], alone["steps"]) == (None, None, None)
     assert (counted["rows"], counted["steps"]) == (72, 4)
+
+
+def test_a_dry_run_says_beside_its_counts_that_the_training_would_be_refused(
+    spec: str, toy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "bitsandbytes" else find(name, *more)
+    )
+    sets = ("--set", "method={kind: qlora, rank: 17}", "--set", "optimizer.warmup=9")
+
+    out, told = run(capsys, "train", spec, "--dry-run", "--mixture", str(toy), *sets)
+    document = json.loads(run(capsys, "train", spec, "--dry-run", "--mixture", str(toy), *sets, "--json")[0])
+
+    assert "trainable  " in out
+    assert "note: the training itself would be refused here: D208 " in told
+    assert "note: rank 17 is more than the smaller side of k_proj (16), v_proj (16)" in told
+    assert document["refused"].endswith("pip install bitsandbytes")
+    assert len(document["notes"]) == 2
+
+
+def test_a_line_that_is_not_utf_8_is_said_to_be(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, toy: Path, tmp_path: Path
+) -> None:
+    """As a pipe from a program that writes GBK gives it."""
+    train(toys.trainer(steps=1, method={"kind": "full"}), toy, tmp_path / "run", beside=tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("你好\n".encode("gbk")), encoding="utf-8"))
+
+    _, told = run(capsys, "chat", str(tmp_path / "run"), "--tokens", "2", status=2)
+
+    assert "D204 standard input: a line is not utf-8." in told
 
 
 def test_show_prints_rows_of_every_cell_with_what_is_learned(
@@ -77,6 +113,23 @@ def test_show_prints_rows_of_every_cell_with_what_is_learned(
         (("train", "tiny-cpu", "--dry-run", "--set", "method={kind: lora, rank: 0}"), "method.rank: must be 1 or more"),
         (("train", "tiny-cpu", "--dry-run", "--set", "tokenizer=null"), "D207"),
         (("train", "tiny-cpu", "--show", "-1"), "D204 --show is -1"),
+        (
+            ("train", "tiny-cpu", "--mixture", ".", "--show", "1", "--json"),
+            "D207 --show prints rows for a reader, and --json",
+        ),
+        (("train", "tiny-cpu", "--mixture", ".", "--show", "1", "--dry-run"), "D207 --show"),
+        (("train", "tiny-cpu", "--dry-run", "--set", "model.config.hiden_size=3"), 'Did you mean "hidden_size"?'),
+        (
+            ("train", "tiny-cpu", "--dry-run", "--set", "method={kind: lora, rank: 99999}"),
+            "D204 method.rank: it is 99,999",
+        ),
+        (("train", "tiny-cpu", "--dry-run", "--set", "method={kind: lora, rank: true}"), "must be a number, not true"),
+        (("train", "tiny-cpu", "--dry-run", "--set", "optimizer.lr=.nan"), "optimizer.lr: must be a finite number"),
+        (("train", "tiny-cpu", "--dry-run", "--set", "tokenizer=''"), "tokenizer: must "),
+        (("chat", ".", "--prompt", ""), "D204 a message is empty."),
+        (("chat", ".", "--prompt", "你好", "--prompt", " \n\u3000"), "D204 a message is empty."),
+        (("chat", ".", "--prompt", "caf\udce9"), "D204 a message is not UTF-8 at character 4."),
+        (("chat", ".", "--prompt", "?", "--temperature", "1e-300"), "D204 `temperature` is 1e-300."),
         (("merge", "no/such", "out"), "D206 no/such: no run here"),
         (("chat", "no/such", "--prompt", "?"), "D206 no/such: no run here"),
     ],
@@ -106,7 +159,8 @@ def test_folders_above_the_run_are_made(
     [
         (("seed=99999999999999999999999",), "D204 .*seed: must be"),
         (("steps=3", "epochs=2"), "D207 .*--set epochs=null"),
-        (("model.config.model_type=bert",), "D204 bert: its tokens see those behind them"),
+        ((f"model.config={BERT}",), "D204 bert: its tokens see those behind them"),
+        (("model.config.model_type=bert",), "D202 model.config.num_key_value_heads: BertConfig has no such key"),
         (("model.config.hidden_size=33",), "D204 new llama: .*33"),
     ],
 )

@@ -139,6 +139,19 @@ def test_only_embeddings_move_where_only_they_are_trained(toy: Path, tmp_path: P
     assert moved == {"model.embed_tokens.weight", "lm_head.weight"}
 
 
+def test_adalora_ends_with_the_ranks_that_the_spec_asks_for(toy: Path, tmp_path: Path) -> None:
+    """Numbers of ranks that fell are zero in what is saved; before the fall each layer had four."""
+    from safetensors.torch import load_file
+
+    given = toys.trainer(method=method("adalora", "llama"), steps=30)
+    train(given, toy, tmp_path / "run", beside=Path())
+
+    saved = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
+    ranks = [one for name, one in saved.items() if "lora_E" in name]
+    assert sum(one.numel() for one in ranks) == 4 * len(ranks) == 4 * 6
+    assert sum(int(one.count_nonzero()) for one in ranks) == 2 * len(ranks)
+
+
 def test_lora_starts_as_its_base() -> None:
     import torch
 
