@@ -4,11 +4,13 @@
 SHELL := /bin/sh
 VENV := .venv
 PEERS := .venv-peers
+TRAINERS := .venv-trainers
+REAL := tests/mixtures/real_trainers
 BIN := $(VENV)/bin/python
 PIP := $(BIN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 
-.PHONY: help demo test check lint types unit search bench bench-peers format clean distclean
+.PHONY: help demo test check lint types unit search test-trainers bench bench-peers format clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -46,6 +48,9 @@ unit: $(VENV)/.dev
 search: $(VENV)/.dev
 	$(BIN) -m pytest -q -n $(WORKERS) -m hypothesis --hypothesis-profile=search
 
+test-trainers: $(VENV)/.dev $(TRAINERS)/.made
+	$(BIN) -m pytest -q tests/mixtures/test_export_trainers.py
+
 bench: $(VENV)/.dev
 	$(BIN) benchmarks/reading.py
 	$(BIN) benchmarks/language.py
@@ -67,12 +72,24 @@ clean:
 	find doit tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) $(PEERS)
+	rm -rf $(VENV) $(PEERS) $(TRAINERS)
 
 # aiohttp is imported by Data-Juicer and not among what it asks for.
 $(PEERS)/.made: $(VENV)/.made
 	$(BIN) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check py-data-juicer aiohttp datasketch
+	@touch $@
+
+# Two, since LLaMA-Factory and ms-swift ask for different versions of `datasets`.
+$(TRAINERS)/.made: $(VENV)/.made constraints.txt $(REAL)/llamafactory.txt $(REAL)/axolotl-and-swift.txt
+	@set -e; rm -f $@; \
+	for trainers in llamafactory axolotl-and-swift; do \
+	  echo "making $(TRAINERS)/$$trainers"; \
+	  $(BIN) -m venv --clear "$(TRAINERS)/$$trainers"; \
+	  install="$(TRAINERS)/$$trainers/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	  $$install -c constraints.txt torch; \
+	  $$install --no-deps -r "$(REAL)/$$trainers.txt"; \
+	done
 	@touch $@
 
 # The first Python on the path that is new enough. PYTHON=/path/to/python chooses another.

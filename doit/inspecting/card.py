@@ -45,7 +45,7 @@ def card_markdown(manifest: Manifest, mixture: pl.DataFrame) -> str:
         f"---\n{dump(_front(manifest, answer))}---",
         f"# {plain(manifest.name)}",
         f"An instruction mixture of {answer.records:,} training rows from {len(answer.by['source']):,} sources. "
-        f"{_holds(manifest)}",
+        f"{shares_held(manifest)}",
         "Every row is a conversation in `messages` (`role`, `content`); `source`, `file` and `row` say where it is "
         "from, `language`, `ability` and `construction` what it is, and `license` how its source is licensed.",
         f"## What is in it\n\n{grid(answer)}",
@@ -77,7 +77,9 @@ def _front(manifest: Manifest, answer: InspectAnswer) -> dict[str, Any]:
     front["tags"] = ["instruction-tuning", "doit-mix"]
     held = [split for split in _SPLITS if split == "train" or _has(manifest, split)]
     files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in held]
-    front["configs"] = [{"config_name": "default", "data_files": files}]
+    # `datasets` takes a folder for one that it has read before where name and card are the same, whatever the rows are.
+    described = f"content digest {visible(manifest.digest)}"
+    front["configs"] = [{"config_name": "default", "description": described, "data_files": files}]
     return front
 
 
@@ -109,7 +111,8 @@ def size_category(records: int) -> str:
     return "n>1T"
 
 
-def _holds(manifest: Manifest) -> str:
+def shares_held(manifest: Manifest) -> str:
+    """Whether the shares of the plan hold, as a sentence in Markdown."""
     if manifest.plan.holds:
         return "Every share of the plan holds."
     short = ", ".join(f"{margin.axis} {plain(margin.value)}" for margin in manifest.plan.short)

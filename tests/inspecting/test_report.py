@@ -271,7 +271,8 @@ def front(card: str):
 
 def test_the_card_starts_with_what_the_hub_reads(change, mixture):
     files = {f"data/{split}-00000-of-00001.parquet": BuiltFile(bytes=1, sha256="a") for split in ("train", "test")}
-    card = card_markdown(change(files=files), mixture)
+    changed = change(files=files)
+    card = card_markdown(changed, mixture)
 
     assert front(card) == {
         "pretty_name": "zh-general",
@@ -283,6 +284,7 @@ def test_the_card_starts_with_what_the_hub_reads(change, mixture):
         "configs": [
             {
                 "config_name": "default",
+                "description": f"content digest {changed.digest}",
                 "data_files": [
                     {"split": "train", "path": "data/train-*.parquet"},
                     {"split": "test", "path": "data/test-*.parquet"},

@@ -10,84 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
+from exported_rows import CALL, TOOL, Row, Turns, built, messages_of, plain, records, rich, turn, written
 
 import doit
 from doit import yamlio
 from doit.mixtures.exporting.export import ExportAnswer
 from doit.mixtures.exporting.trainer_formats import FORMATS
 from doit.schemas.record import content_id
-
-Row = dict[str, Any]
-
-SPLITS = ("train", "validation", "test")
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "description": "天气",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-    },
-}
-CALL = json.dumps({"name": "weather", "arguments": {"city": "杭州"}}, ensure_ascii=False)
-
-
-def turn(role: str, content: str, **more: str) -> Row:
-    return {"role": role, "content": content, **more}
-
-
-def plain(number: int) -> Row:
-    """Users and assistants alone, which every format holds."""
-    if number % 2:
-        messages = [
-            turn("user", f"请计算第 {number} 题：３＋{number}＝？"),
-            turn("assistant", f"答案是 {number + 3}。😀"),
-        ]
-    else:
-        messages = [turn("user", f"Write programme {number}\u2028"), turn("assistant", f"print({number})\r\n")]
-    if number % 5 == 0:
-        messages += [turn("user", " 再来一次\n\n"), turn("assistant", "<b>好</b>\\n\t&amp; 完")]
-    return {"messages": messages, "kind": "math" if number % 2 else "code"}
-
-
-def rich() -> list[Row]:
-    """What only some formats hold, one of each."""
-    asked = turn("user", "杭州的天气怎么样？")
-    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
-    nested = {"role": "assistant", "content": None, "tool_calls": [call]}
-    return [
-        {"messages": [turn("system", "你是助手。"), turn("user", "你好"), turn("assistant", "你好！")]},
-        {"messages": [turn("user", "二加二？"), turn("assistant", "四", reasoning_content="2+2=4\n\n所以是四")]},
-        {"messages": [turn("user", "想一想"), turn("assistant", "<think>\n本来就在这里\n</think>\n\n好")]},
-        {
-            "messages": [asked, turn("assistant", CALL), turn("tool", "晴"), turn("assistant", "今天晴。")],
-            "tools": json.dumps([TOOL], ensure_ascii=False),
-        },
-        {"messages": [turn("user", "Weather?"), nested, turn("tool", "sunny"), turn("assistant", "Sunny.")]},
-        {"messages": [asked, turn("assistant", "我查一下"), turn("tool", "雨"), turn("assistant", "有雨。")]},
-    ]
-
-
-def written(path: Path, rows: list[Row]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def built(folder: Path, rows: list[Row], **spec: Any) -> Path:
-    written(folder / "rows.jsonl", rows)
-    card = {
-        "name": "mine",
-        "license": "CC-BY-4.0",
-        "shape": {"kind": "messages"},
-        "ability": {"field": "kind"},
-        "source": {"files": "rows.jsonl"},
-    }
-    document = {"name": "small", "sources": [{"dataset": card, "max_epochs": 2}], **spec}
-    (folder / "spec.yaml").write_text(yamlio.dump(document), encoding="utf-8")
-    doit.build(folder / "spec.yaml", folder / "mixture")
-    return folder / "mixture"
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +49,6 @@ def export(mixture: Path, out: Path, to: str, *, lossy: bool = False, overwrite:
     return answer
 
 
-def records(mixture: Path, split: str) -> list[Row]:
-    files = sorted((mixture / "data").glob(f"{split}-*.parquet"))
-    return [row for file in files for row in pl.read_parquet(file).to_dicts()]
-
-
 def lines(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
 
@@ -144,9 +69,6 @@ def loaded(out: Path, file: str | None = None) -> dict[str, list[Row]]:
     assert done.returncode == 0, done.stderr[-2000:]
     read: dict[str, list[Row]] = json.loads(done.stdout)
     return read
-
-
-Turns = list[tuple[str, str]]
 
 
 def unthought(messages: Turns) -> tuple[Turns, list[str | None]]:
@@ -189,10 +111,6 @@ READERS: dict[str, Callable[[Row], Turns]] = {
     "belle": from_sharegpt,
     "doit": lambda row: from_messages(row, {}),
 }
-
-
-def messages_of(record: Row) -> Turns:
-    return [(message["role"], message["content"]) for message in record["messages"]]
 
 
 def test_every_format_has_a_reader_here() -> None:
@@ -253,11 +171,14 @@ def test_messages_formats_hold_everything(full: Path, tmp_path: Path, to: str) -
 
 
 def tools_of(tools: Any) -> Any:
-    """Tools as a template gets them: a list, with parameters parsed where they are text."""
+    """Tools as a template gets them: a list, without what is null, with parameters parsed where they are text."""
     read = json.loads(tools) if isinstance(tools, str) else tools
     for tool in read or []:
-        parameters = tool["function"]["parameters"]
-        tool["function"]["parameters"] = json.loads(parameters) if isinstance(parameters, str) else parameters
+        if "function" in tool:
+            tool["function"] = {key: value for key, value in tool["function"].items() if value is not None}
+            parameters = tool["function"].get("parameters")
+            if isinstance(parameters, str):
+                tool["function"]["parameters"] = json.loads(parameters)
     return read
 
 
@@ -270,7 +191,7 @@ def test_thinking_goes_before_the_answer(full: Path, tmp_path: Path, to: str) ->
         expected, thoughts = unthought(messages_of(record))
         kept = [own or thought for own, thought in zip(record["reasoning"] or thoughts, thoughts, strict=True)]
         assert unthought(READERS[to](row)) == (expected, kept)
-        assert row["tools"] == (record["tools"] or "")
+        assert row["tools"] == (record["tools"] or {"llamafactory": "", "ms-swift": "[]"}[to])
 
 
 def llama_factory(folder: Path, name: str) -> list[Row]:
@@ -362,7 +283,7 @@ def test_columns_that_appear_late_have_their_types(late: Path, tmp_path: Path, t
     read = loaded(tmp_path / "out", file)["train"]
 
     assert [READERS[to](row) for row in read] == [READERS[to](row) for row in rows]
-    assert sum(bool(row["tools"]) for row in read) == 1
+    assert sum(row["tools"] not in (None, "", "[]") for row in read) == 1
     assert data.stat().st_size > 11 << 20
 
 
@@ -419,23 +340,68 @@ def test_what_a_trainer_would_skip_is_refused(tmp_path: Path, row: list[Row], re
             export(mixture, tmp_path / to, to)
 
 
+FUNCTION = {"name": "f", "description": "d", "parameters": {}}
+
+
 @pytest.mark.parametrize(
     ("tools", "held"),
     [
-        ("not JSON", set()),
-        ('{"name": "f"}', set()),
-        ('[{"name": "f", "description": "d", "parameters": {}}]', {"llamafactory", "ms-swift", "trl", "openai"}),
-        (json.dumps([TOOL]), {"llamafactory", "ms-swift", "trl", "openai", "axolotl"}),
+        ("not JSON", ""),
+        ('{"name": "f"}', ""),
+        ('[{"description": "no name"}, {"name": "f"}]', "trl"),
+        (json.dumps([FUNCTION]), "trl llamafactory ms-swift openai axolotl"),
+        (json.dumps([{**FUNCTION, "type": "function"}]), "trl llamafactory ms-swift"),
+        ('[{"type": "function", "function": {"name": "f", "strict": true}}]', "trl llamafactory ms-swift openai"),
+        ('[{"type": "function", "function": {"name": "f"}}]', "trl llamafactory ms-swift openai axolotl"),
+        (json.dumps([TOOL]), "trl llamafactory ms-swift openai axolotl"),
+        ("[]", "trl llamafactory ms-swift openai axolotl"),
     ],
 )
-def test_tools_that_a_trainer_cannot_read_are_refused(tmp_path: Path, tools: str, held: set[str]) -> None:
+def test_tools_that_a_trainer_cannot_read_are_refused(tmp_path: Path, tools: str, held: str) -> None:
     mixture = built(tmp_path, [{"messages": [turn("user", "a"), turn("assistant", "b")], "tools": tools}], size="all")
     for to in ("llamafactory", "ms-swift", "trl", "openai", "axolotl"):
-        if to in held:
+        if to in held.split():
             export(mixture, tmp_path / to, to)
+            read = tools_of(lines(tmp_path / to / "train.jsonl")[0]["tools"] or [])
+            assert [tool.get("function", tool) for tool in read] == [
+                tool.get("function", tool) for tool in json.loads(tools)
+            ]
+            assert to not in ("openai", "axolotl") or {*map(tuple, read)} <= {("type", "function")}
         else:
-            with pytest.raises(doit.SpecError, match="tool definitions"):
+            with pytest.raises(
+                doit.SpecError, match=r"D213 .* tool definitions as they are here\. It takes .*(name|object)"
+            ):
                 export(mixture, tmp_path / to, to)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"name": "run", "arguments": {"code": "<tool_call>{}</tool_call>"}}),
+        json.dumps({"name": "run", "arguments": {"code": "<think>\u597d</think>"}}),
+        json.dumps({"name": "run", "arguments": {}, "id": "1"}),
+        json.dumps([{"name": "run", "arguments": "{}"}]),
+    ],
+    ids=["a call in a call", "thinking in a call", "one more key", "arguments as text"],
+)
+def test_calls_that_llama_factory_would_change_are_answers(tmp_path: Path, text: str) -> None:
+    row = [turn("user", "a"), turn("assistant", text), turn("tool", "1"), turn("assistant", "c")]
+    export(built(tmp_path, [{"messages": row}], size="all"), tmp_path / "out", "llamafactory")
+
+    (read,) = lines(tmp_path / "out" / "train.jsonl")
+    assert read["conversations"][1] == {"from": "gpt", "value": text}
+
+
+@pytest.mark.parametrize("to", ["axolotl", "trl", None], ids=["axolotl", "trl", "the mixture itself"])
+def test_a_folder_with_other_rows_is_read_anew(tmp_path: Path, to: str | None) -> None:
+    """`datasets` knows a folder by its name and its card: rows that change in the same place must change the card."""
+    for answer in ("一", "二"):
+        rows = [{"messages": [turn("user", "a"), turn("assistant", answer)]}]
+        folder = built(tmp_path, rows, size="all")
+        if to:
+            export(folder, tmp_path / "out", to, overwrite=True)
+            folder = tmp_path / "out"
+        assert [row["messages"][1]["content"] for row in loaded(folder)["train"]] == [answer]
 
 
 def test_the_export_says_where_it_is_from(simple: Path, tmp_path: Path) -> None:
@@ -480,8 +446,12 @@ def test_a_changed_mixture_is_refused(tmp_path: Path) -> None:
 
 
 def test_calls_that_are_wrong(simple: Path, tmp_path: Path) -> None:
-    with pytest.raises(doit.SpecError, match=r'D203.*"lamafactory".*Did you mean "llamafactory"\?'):
-        export(simple, tmp_path / "out", "lamafactory")
+    for wrong, meant in (("lamafactory", "llamafactory"), ("LLaMA-Factory", "llamafactory"), ("swift", "ms-swift")):
+        with pytest.raises(doit.SpecError, match=rf'D203.*"{wrong}".*Did you mean "{meant}"\?'):
+            export(simple, tmp_path / "out", wrong)
+    for files in (simple / "manifest.json", tmp_path / "nothing.jsonl"):
+        with pytest.raises(doit.SpecError, match=r'D203.*"axolotl" is made of a mixture'):
+            doit.convert(files, tmp_path / "out", to="axolotl")
     with pytest.raises(doit.SpecError, match="D206"):
         doit.convert(tmp_path, tmp_path.with_name("out"), to="trl")
     with pytest.raises(doit.SpecError, match="D204"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -115,7 +116,7 @@ def export_mixture(mixture: Path, out: Path, to: str, *, lossy: bool = False, ov
 
 def _format(to: str) -> TrainerFormat:
     if to not in FORMATS:
-        hint = f"{did_you_mean(to, FORMATS)} A mixture can be written for {', '.join(FORMATS)}.".strip()
+        hint = f"{did_you_mean(to.lower(), FORMATS)} A mixture can be written for {', '.join(FORMATS)}.".strip()
         raise SpecError("D203", f'no format "{to}" for a mixture.', where="--to", hint=hint)
     return FORMATS[to]
 
@@ -212,6 +213,11 @@ class _Export:
         self.files[name].write(orjson.dumps(made) + b"\n")
         self.written[row.split] += 1
 
+    def digest(self) -> str:
+        """SHA-256 over the names and digests of the files with rows, in hex."""
+        named = "".join(f"{name}:{storage.file_digest(self.staging / name)}\n" for name in sorted(self.files))
+        return hashlib.sha256(named.encode()).hexdigest()
+
     def _made(self, row: _Row) -> dict[str, Any] | None:
         lost: set[str] = set()
         conversation = row.conversation
@@ -220,7 +226,9 @@ class _Export:
                 made = self.to.row(conversation, self.present, row.channel)
             except CannotHold as cannot:
                 if not self.lossy:
-                    told = f'"{self.to.name}" cannot hold {LOSSES[cannot.what]}.'
+                    held = self.to.holds.get(cannot.what)
+                    told = f'"{self.to.name}" cannot hold {LOSSES[cannot.what]}{" as they are here" if held else ""}.'
+                    told += f" {held}" if held else ""
                     hint = "Choose another --to, or add --lossy: what is lost is counted."
                     raise SpecError("D213", told, where=f"{row.split} {row.id}", hint=hint) from None
                 less = without(conversation, cannot.what)
@@ -242,10 +250,15 @@ def _write_pages(work: _Export, manifest: Manifest) -> None:
 
 
 def _readme(work: _Export, manifest: Manifest, splits: list[str]) -> str:
-    """The dataset card, which gives `datasets` the columns' types, and a person the way to train on the files."""
+    """The dataset card, which gives `datasets` the columns' types, and a person the way to train on the files.
+
+    `datasets` takes a folder for one that it has read before where name and card are the same, whatever the files hold;
+    so the card names what they hold.
+    """
     to, count = work.to, sum(work.written.values())
     files = [{"split": split, "path": to.pattern(split)} for split in splits]
-    front: dict[str, Any] = {"configs": [{"config_name": "default", "data_files": files}]}
+    config = {"config_name": "default", "description": f"SHA-256 of the rows: {work.digest()}", "data_files": files}
+    front: dict[str, Any] = {"configs": [config]}
     features = to.features(work.present)
     if features:
         front["dataset_info"] = {"config_name": "default", "features": features}

@@ -28,7 +28,7 @@ def with_thought(conversation: Conversation, number: int) -> str:
 
 
 def calls_in(text: str) -> list[dict[str, Any]]:
-    """The calls that a turn is: one or several objects with `name` and `arguments`, and nothing else in the text.
+    """The calls that a turn is: one or several objects of `name` and `arguments`, and nothing else in the text.
 
     Returns:
         No calls where any part of it is something else.
@@ -50,6 +50,37 @@ def tool_list(text: str) -> list[dict[str, Any]]:
     return tools
 
 
+def named_tools(text: str) -> list[dict[str, Any]]:
+    """Tool definitions of which each has a name, as it is or under `function`: what shows a tool to a model reads it.
+
+    Raises:
+        CannotHold: one has none.
+    """
+    tools = tool_list(text)
+    functions = (tool.get("function", tool) for tool in tools)
+    if not all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in functions):
+        raise CannotHold("tools")
+    return tools
+
+
+def function_tools(text: str) -> list[dict[str, Any]]:
+    """Tool definitions of which each is `{"type": "function", "function": {"name": ...}}`, as OpenAI's guide has it.
+
+    One that is a function alone, of name, description and parameters, is put in there.
+
+    Raises:
+        CannotHold: one is something else.
+    """
+    alone = {"name", "description", "parameters"}
+    tools = [
+        {"type": "function", "function": tool} if "name" in tool and tool.keys() <= alone else tool
+        for tool in named_tools(text)
+    ]
+    if not all(tool == {"type": "function", "function": tool.get("function")} for tool in tools):
+        raise CannotHold("tools")
+    return tools
+
+
 def _json(text: str) -> Any:
     try:
         return orjson.loads(text)
@@ -58,4 +89,5 @@ def _json(text: str) -> Any:
 
 
 def _is_call(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name"), str) and isinstance(value.get("arguments"), dict)
+    kinds = {key: type(part) for key, part in value.items()} if isinstance(value, dict) else {}
+    return kinds == {"name": str, "arguments": dict}

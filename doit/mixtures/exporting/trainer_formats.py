@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import orjson
 
-from doit.mixtures.exporting.inline_text import calls_in, tool_list, with_thought
+from doit.mixtures.exporting.inline_text import calls_in, function_tools, named_tools, tool_list, with_thought
 from doit.reading.converting import TARGETS
 from doit.schemas.shapes.base import BadRow, CannotHold, Conversation, Shape
 from doit.schemas.shapes.way_back import has_reasoning
@@ -40,6 +40,8 @@ class TrainerFormat:
 
     name: ClassVar[str]
     shape: ClassVar[Shape]
+    holds: ClassVar[dict[str, str]] = {}
+    """Key of `LOSSES` -> what of it there is a place for, as a sentence."""
 
     def row(self, conversation: Conversation, present: Present, channel: str) -> dict[str, Any]:
         """The row of a conversation.
@@ -86,17 +88,27 @@ class TrainerFormat:
 
 
 PLACE = "PATH_OF_THIS_FOLDER"
+NAMED_TOOLS = "It takes a JSON list of objects of which each has a name."
+END_IN_THINKING = "It takes thinking that does not hold the mark of its own end, `</think>`."
 
 
 class LlamaFactory(TrainerFormat):
     """LLaMA-Factory: `conversations` of `from` and `value`, described by `dataset_info.json`.
 
     Users and tool results must alternate with answers and calls, or the trainer skips the row; hence two results in a
-    row are refused. A call is a `function_call` only where the trainer can parse it, and an answer otherwise.
+    row are refused. A call is a `function_call` only where the trainer can parse it, and an answer otherwise. Rows
+    without tools have an empty text: any other makes the trainer begin with a system text.
     """
 
     name = "llamafactory"
     shape = TARGETS["sharegpt"]
+    holds: ClassVar[dict[str, str]] = {
+        "tools": NAMED_TOOLS,
+        "tool_turns": "A call has one result there, and an answer or another call follows.",
+        "reasoning": END_IN_THINKING,
+    }
+    call_marks = ("<tool_call>", "<|tool_call", "<think>", "<seed:think>", "◁think▷", "<|channel")
+    """How thinking and calls begin in its templates: within a call they make it cut the JSON, and stop."""
 
     def row(self, conversation: Conversation, present: Present, channel: str) -> dict[str, Any]:
         """See `TrainerFormat.row`."""
@@ -106,10 +118,11 @@ class LlamaFactory(TrainerFormat):
         row = super().row(conversation._replace(reasoning=None), present, channel)
         for number, turn in enumerate(row["conversations"]):
             written = with_thought(conversation, number)
-            if turn["from"] == "function_call" and not calls_in(written):
+            marked = any(mark in written for mark in self.call_marks)
+            if turn["from"] == "function_call" and (marked or not calls_in(written)):
                 turn["from"] = "gpt"
             turn["value"] = written
-        return _with_tool_text(row, conversation, present)
+        return _with_tool_text(row, conversation, present, none="")
 
     def features(self, present: Present) -> list[dict[str, Any]]:
         """See `TrainerFormat.features`."""
@@ -150,6 +163,7 @@ class Messages(TrainerFormat):
 
     name = "trl"
     shape = TARGETS["messages"]
+    holds: ClassVar[dict[str, str]] = {"tools": "It takes a JSON list of objects."}
 
     def row(self, conversation: Conversation, present: Present, channel: str) -> dict[str, Any]:
         """See `TrainerFormat.row`."""
@@ -178,24 +192,24 @@ class Messages(TrainerFormat):
 class Axolotl(Messages):
     """axolotl: `messages` for `type: chat_template`, and the part of its YAML that names them.
 
-    It takes tools as a list, so each must be a function with a name, a description and parameters, which are JSON text
-    there, as the trainer's own advice is for tools of unlike parameters.
+    It takes tools as a list, so each must be a function with a name, and may have a description and parameters. Those
+    are JSON text there, as the trainer's own advice is for tools of unlike parameters; what is null it leaves out.
     """
 
     name = "axolotl"
+    holds: ClassVar[dict[str, str]] = {"tools": "It takes functions of `name`, `description` and `parameters` alone."}
 
     def tools(self, text: str) -> list[dict[str, Any]]:
         """See `Messages.tools`."""
         made = []
-        for tool in tool_list(text):
-            function = tool.get("function")
-            if not isinstance(function, dict) or tool != {"type": "function", "function": function}:
-                raise CannotHold("tools")
+        for tool in function_tools(text):
+            function = {name: value for name, value in tool["function"].items() if value is not None}
             kinds = {name: type(value) for name, value in function.items()}
-            if kinds != {"name": str, "description": str, "parameters": dict}:
+            if not kinds.items() <= {"name": str, "description": str, "parameters": dict}.items():
                 raise CannotHold("tools")
-            parameters = orjson.dumps(function["parameters"]).decode()
-            made.append({"type": "function", "function": {**function, "parameters": parameters}})
+            parameters = orjson.dumps(function["parameters"]).decode() if "parameters" in function else None
+            each = {"name": function["name"], "description": function.get("description"), "parameters": parameters}
+            made.append({"type": "function", "function": each})
         return made
 
     def features(self, present: Present) -> list[dict[str, Any]] | None:
@@ -235,11 +249,13 @@ class Axolotl(Messages):
 class Swift(TrainerFormat):
     """ms-swift: `messages`, `tools` as JSON text, and the cell as `channel`, for a loss per cell.
 
-    A call that the trainer can parse is a turn of `tool_call`, which it renders as each model's own calls.
+    A call that the trainer can parse is a turn of `tool_call`, which it renders as each model's own calls. Rows without
+    tools have an empty list: it takes any text that is not JSON, an empty one too, for a tool.
     """
 
     name = "ms-swift"
     shape = TARGETS["messages"]
+    holds: ClassVar[dict[str, str]] = {"tools": NAMED_TOOLS, "reasoning": END_IN_THINKING}
 
     def row(self, conversation: Conversation, present: Present, channel: str) -> dict[str, Any]:
         """See `TrainerFormat.row`."""
@@ -255,7 +271,7 @@ class Swift(TrainerFormat):
             ):
                 turn["role"] = "tool_call"
             turn["content"] = written
-        return {**_with_tool_text(row, conversation, present), "channel": channel}
+        return {**_with_tool_text(row, conversation, present, none="[]"), "channel": channel}
 
     def features(self, present: Present) -> list[dict[str, Any]]:
         """See `TrainerFormat.features`."""
@@ -277,6 +293,7 @@ class OpenAi(TrainerFormat):
 
     name = "openai"
     shape = TARGETS["messages"]
+    holds: ClassVar[dict[str, str]] = {"tools": "It takes a JSON list of functions of which each has a name."}
 
     def row(self, conversation: Conversation, present: Present, channel: str) -> dict[str, Any]:
         """See `TrainerFormat.row`."""
@@ -286,7 +303,7 @@ class OpenAi(TrainerFormat):
             raise CannotHold("tool_turns")
         row = super().row(conversation, present, channel)
         if conversation.tools is not None:
-            row["tools"] = tool_list(conversation.tools)
+            row["tools"] = function_tools(conversation.tools)
         return row
 
     def usage(self, mixture: str, splits: Sequence[str]) -> str:
@@ -364,8 +381,9 @@ def _thoughts(conversation: Conversation) -> list[str | None]:
     return [thought or None for thought in conversation.reasoning or ()] if has_reasoning(conversation) else []
 
 
-def _with_tool_text(row: dict[str, Any], conversation: Conversation, present: Present) -> dict[str, Any]:
-    """The row with `tools` as JSON text in every row of a mixture that has tools; an empty text is no tools."""
-    if conversation.tools is not None:
-        tool_list(conversation.tools)
-    return {**row, "tools": conversation.tools or ""} if present.tools else row
+def _with_tool_text(row: dict[str, Any], conversation: Conversation, present: Present, *, none: str) -> dict[str, Any]:
+    """The row with `tools` as JSON text in every row of a mixture that has tools, and `none` where the row has none."""
+    if not present.tools:
+        return row
+    tools = conversation.tools if conversation.tools is not None and named_tools(conversation.tools) else none
+    return {**row, "tools": tools}
