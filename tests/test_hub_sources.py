@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from doit import storage
-from doit.errors import DataError, DoitError, MissingExtra, SpecError
+from doit.errors import DataError, DoitError, MissingExtra, SpecError, StorageError
 from doit.mixtures.loading import load_spec
 from doit.reading import hub_repository
 from doit.reading.fetching import MOVABLE, Fetched, fetch, matches
@@ -129,6 +129,32 @@ def test_without_patterns_every_suffix_of_data_is_taken_and_nothing_else(hub: Lo
     assert names(get()) == sorted(data)
 
 
+def test_without_patterns_a_published_mixture_gives_its_rows_once(hub: LoopbackHub) -> None:
+    rows_of = ["10/data/train-00000-of-00001.parquet", "20/data/test-00000-of-00001.parquet"]
+    other = ["manifest.json", "publication.json", "10/manifest.json", "20/by_ability/math/train-00000-of-00001.parquet"]
+    hub.commit(REPO, {name: name.encode() for name in (*rows_of, *other)})
+    assert names(get()) == rows_of
+
+    hub.commit("desk/recipe", {name: name.encode() for name in (*other[:2], "members/train-00000-of-00001.parquet")})
+    with refused("D206", "holds no data files", "manifest.json"):
+        get(repo="desk/recipe")
+    assert not [path for path in downloads(hub) if "/desk/recipe/" in path]
+
+    hub.commit("desk/papers", {"publication.json": b"[]", "b.json": b"[]"})
+    assert names(get(repo="desk/papers")) == ["b.json", "publication.json"]
+
+
+@pytest.mark.parametrize("address", ["notaurl", "ftp://example.org", "http://", "someone:word@host"])
+def test_an_endpoint_that_is_no_address_is_said(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with refused(UNREACHABLE, "HF_ENDPOINT is not the address of a Hub", "`files:` beside") as caught:
+        get()
+    assert address not in str(caught.value)
+    assert not hub.requests
+
+
 @pytest.mark.parametrize("pattern", ["*", "**", "**/*", "a/**", "a/*/c", "**/c", "?", "[ab]", ".*", "a/**/c", "*/b/**"])
 def test_patterns_mean_what_they_mean_on_the_disk(tmp_path: Path, pattern: str) -> None:
     import glob
@@ -175,6 +201,7 @@ def test_a_pattern_that_matches_nothing_says_what_there_is(hub: LoopbackHub) -> 
         get("data/*.josnl")
     with refused("D206", 'Did you mean "data/a.jsonl"?'):
         get("data/aa.jsonl")
+    assert downloads(hub) == []
 
 
 def test_a_long_tree_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,22 +266,28 @@ def test_a_branch_that_moved_since_last_time_is_said(hub: LoopbackHub) -> None:
 def test_a_pinned_commit_that_is_gone_says_what_there_is(hub: LoopbackHub) -> None:
     commit = hub.commit(REPO, FILES)
     hub.repository(REPO).tags["v1"] = commit
-    with refused("D206", f'no commit "{NOWHERE}"', "`main`", "`v1`", commit):
+    with refused("D206", f'no commit "{NOWHERE}"', "`main`", "`v1`", commit) as caught:
         get(revision=NOWHERE)
+    assert "Did you mean" not in str(caught.value)
+    assert downloads(hub) == []
 
 
 def test_a_misspelt_branch_says_which_was_meant(hub: LoopbackHub) -> None:
     hub.commit(REPO, FILES)
     with refused("D206", "mian", 'Did you mean "main"?'):
         get(revision="mian")
+    assert downloads(hub) == []
+    assert names(get(revision="main")) == ["data/a.jsonl", "data/deep/b.jsonl", "extra/c.json"]
 
 
-def test_a_hub_that_answers_another_commit_than_the_pinned_is_refused(hub: LoopbackHub) -> None:
+def test_a_hub_that_answers_another_commit_than_the_pinned_is_refused(hub: LoopbackHub, tmp_path: Path) -> None:
     commit = hub.commit(REPO, FILES)
     told = json.dumps({"id": REPO, "sha": commit, "siblings": []}).encode()
     hub.faults.append(Fault(f"/revision/{NOWHERE}", body=told, times=-1))
     with refused(UNREACHABLE, NOWHERE):
         get(revision=NOWHERE)
+    assert downloads(hub) == []
+    assert not list((tmp_path / "doit-cache").rglob("*.json"))
 
 
 @pytest.mark.parametrize("sha", ["../../../evil", "main", "", None, "A" * 40])
@@ -324,8 +357,10 @@ def test_content_that_changes_under_a_pinned_commit_is_noticed(hub: LoopbackHub,
     get("data/a.jsonl", commit)
     hub.repository(REPO).commits[commit]["data/deep/b.jsonl"] = rows(0, 20)
 
-    with refused(CHANGED, "data/deep/b.jsonl"):
+    with refused(CHANGED, "data/deep/b.jsonl") as caught:
         get("data/**/*.jsonl", commit)
+    assert isinstance(caught.value, DataError)
+    assert names(get("data/a.jsonl", commit)) == ["data/a.jsonl"]
 
 
 def test_a_damaged_list_of_files_is_asked_again(hub: LoopbackHub, tmp_path: Path) -> None:
@@ -373,6 +408,10 @@ def test_a_download_that_always_breaks_off_is_an_error(hub: LoopbackHub, no_wait
     hub.faults.append(Fault("/resolve/", method="GET", status=500, times=-1))
     with refused(UNREACHABLE, "data/a.jsonl", "Try again later", "`files:`"):
         get("data/a.jsonl")
+    assert 1 < len(downloads(hub)) <= 20
+    hub.faults.clear()
+    ((_, path),) = get("data/a.jsonl").files
+    assert path.read_bytes() == FILES["data/a.jsonl"]
 
 
 def test_finished_files_stay_when_a_later_one_fails(hub: LoopbackHub) -> None:
@@ -423,6 +462,8 @@ def test_a_gated_set_says_that_terms_wait(hub: LoopbackHub) -> None:
     hub.repository(REPO).gated = True
     with refused(UNREACHABLE, "accept terms", "hf auth login", "`files:` beside `dataset: desk`"):
         get()
+    hub.repository(REPO).gated = False
+    assert len(get().files) == 3
 
 
 def test_nobody_there_is_said_at_once(hub: LoopbackHub) -> None:
@@ -447,6 +488,7 @@ def test_a_hub_that_went_away_leaves_what_was_fetched(hub: LoopbackHub) -> None:
     assert (pinned.warnings, pinned.notes) == ((), ())
     assert named.warnings == first.warnings
     assert "cannot be reached" in named.notes[0]
+    assert ".." not in named.notes[0]
     assert commit in named.notes[0]
 
 
@@ -484,8 +526,10 @@ def test_a_full_disk_is_said_as_such(hub: LoopbackHub, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device", "blobs/x")
 
     monkeypatch.setattr(hub_library, "hf_hub_download", full)
-    with refused("D104", "No space left on device"):
+    with refused("D104", "No space left on device") as caught:
         get()
+    assert isinstance(caught.value, StorageError)
+    assert "Try again later" not in str(caught.value)
 
 
 # The token
@@ -629,8 +673,9 @@ def test_a_wrong_spec_is_refused_before_anything_is_fetched(hub: LoopbackHub, wr
 
 def test_a_card_without_files_or_hub_says_so(write: Write) -> None:
     bare = {"name": "bare", "shape": {"kind": "alpaca"}}
-    with refused("D204", '"bare" names no files', "`files:` beside `dataset: bare`"):
+    with refused("D204", '"bare" names no files', "`files:` beside `dataset: bare`") as caught:
         load_spec(write("s.yaml", {"name": "t", "size": 20, "sources": [{"dataset": bare}]}))
+    assert caught.value.exit_status == 2
 
 
 def command(arguments: list[str], cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:

@@ -80,6 +80,8 @@ class Connection:
         self.hub, self.errors = hub, errors
         # read now, not at import: a program may set it after it has imported huggingface_hub
         self.endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        if urlsplit(self.endpoint).scheme not in {"http", "https"} or not urlsplit(self.endpoint).hostname:
+            raise self.error("HF_ENDPOINT is not the address of a Hub.", "Write https:// and a host, or unset it.")
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
         if offline or constants.HF_HUB_OFFLINE:
             raise self.error(
@@ -183,7 +185,7 @@ class Connection:
         if status in {401, 403}:
             hint = "Log in with `hf auth login` or set HF_TOKEN, with a token that may write there."
             raise self.error(what, hint) from None
-        raise self.error(what, "Look at the repository's name, and at what is there.") from None
+        raise self.error(what, "Look at the repository's name, and at HF_ENDPOINT where it is set.") from None
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ MEMBERS = pa.schema(
 )
 """What a recipe says of a row: which one it is, not what it says."""
 
-_SLIM = ("language", "ability", "construction", "source", "license", "turns", "chars")
+_SLIM = ("language", "ability", "construction", "source", "license", "turns", "chars", "tokens")
 _TEXTS = ("messages", "reasoning", "tools")
 _SHARD = r"\d{5}-of-\d{5}\.parquet"
 _NAMED = 5
@@ -71,7 +71,7 @@ class Findings:
 
     def told(self) -> str:
         """Kinds with their numbers."""
-        return ", ".join(f"{number:,} {kind}" for kind, number in self.kinds.most_common())
+        return ", ".join(f"{kind}: {number:,}" for kind, number in self.kinds.most_common())
 
 
 @dataclass
@@ -112,8 +112,7 @@ def data_files(mixture: Opened) -> list[tuple[str, str]]:
             what = "it is missing, or not the file that was built."
             raise StorageError("D102", what, where=str(path), hint="Build the mixture again; see `doit verify`.")
     if not any(split == "train" for split, _ in found):
-        hint = "A recipe without rows cannot be published as data."
-        raise StorageError("D102", "the mixture has no data.", where=str(mixture.folder), hint=hint)
+        raise StorageError("D102", "the mixture has no data.", where=str(mixture.folder), hint="Build it again.")
     return found
 
 
@@ -186,7 +185,7 @@ def _look(
     slim = []
     start = size = 0
     for batch in _batches(
-        path, MIXTURE.names if mask is not None else [*MEMBERS.names, "construction", "turns", "chars"]
+        path, MIXTURE.names if mask is not None else [*MEMBERS.names, "construction", "turns", "chars", "tokens"]
     ):
         rows = pl.DataFrame(pl.from_arrow(batch.drop_columns([n for n in _TEXTS if n in batch.column_names])))
         if mask is not None:

@@ -8,9 +8,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from doit.hub.contents import MEMBERS, Content, Split
+from doit.hub.contents import MEMBERS, SPLITS, Content, Split
 from doit.hub.licences import Licensing
-from doit.inspecting.card import contamination, grid, language_codes, left_out, plain, size_category, table
+from doit.hub.paths import sources_names
+from doit.hub.wording import counted
+from doit.inspecting.card import (
+    contamination,
+    grid,
+    language_codes,
+    left_out,
+    plain,
+    shares_held,
+    size_category,
+    table,
+)
 from doit.inspecting.counts import count
 from doit.inspecting.visible import visible
 from doit.mixtures.manifest import InspectAnswer
@@ -21,6 +32,8 @@ HUB = "https://huggingface.co"
 
 _SHOWN = 4
 """Mixtures whose tables are on the page; every manifest has its own."""
+_FILES = 3
+"""Source files that are named a source."""
 _LINK = re.compile(r"https://[A-Za-z0-9._~/%:@+,;=&?#-]+")
 
 
@@ -66,18 +79,14 @@ def dataset_page(
         recipe: only which rows, not their text.
     """
     main = main_contents(contents)
-    first = contents[0]
-    manifest = first.mixture.manifest
-    kind = "The recipe of an instruction mixture" if recipe else "An instruction mixture"
     parts = [
         f"---\n{dump(_front(contents, licensing, recipe=recipe))}---",
-        f"# {plain(manifest.name)}",
-        f"{kind} of {manifest.rows:,} training rows from {len(manifest.sources):,} sources, built with "
-        f"`doit-mix` {plain(manifest.doit)}. {_about(recipe=recipe)}",
-        f"## Load it\n\n{_loading(repo, tag, contents)}",
-        f"## What is in it\n\n{_inside(main)}",
+        f"# {plain(title(contents))}",
+        f"{_opening(contents, recipe=recipe)} {_about(recipe=recipe)}",
+        f"## Load it\n\n{_loading(repo, tag, contents, recipe=recipe)}",
+        f"## What is in it\n\n{_inside(main, contents)}",
         f"## Configurations and splits\n\n{_configurations(contents)}",
-        f"## Sources and licences\n\n{_sources(contents, licensing, accepted)}",
+        f"## Sources and licences\n\n{_terms(licensing, accepted, recipe=recipe)}\n\n{_each(main, _sources)}",
         "## What was left out\n\n" + _each(main, lambda content: left_out(content.mixture.manifest)),
         "## Contamination\n\n" + _each(main, lambda content: contamination(content.mixture.manifest)),
     ]
@@ -85,6 +94,12 @@ def dataset_page(
         parts.append(f"## Secrets and personal data\n\n{_personal(contents, allowed)}")
     parts.append(f"## Rebuild it\n\n{_rebuilding(repo, tag, contents, recipe=recipe)}")
     return "\n\n".join(parts) + "\n"
+
+
+def title(contents: Sequence[Content]) -> str:
+    """The name of the spec: of variants, what stands before the variant in the name of each."""
+    first = contents[0].mixture
+    return first.manifest.name.removesuffix(f"-{first.variant}") if first.variant else first.manifest.name
 
 
 def answer_of(content: Content) -> InspectAnswer:
@@ -102,7 +117,7 @@ def picture_path(content: Content) -> str:
 
 def _front(contents: Sequence[Content], licensing: Licensing, *, recipe: bool) -> dict[str, Any]:
     manifest = contents[0].mixture.manifest
-    front: dict[str, Any] = {"pretty_name": visible(manifest.name), **license_keys(licensing)}
+    front: dict[str, Any] = {"pretty_name": visible(title(contents)), **license_keys(licensing)}
     tags = dict.fromkeys(tag for content in contents for tag in answer_of(content).by["language"])
     if known := language_codes(tags):
         front["language"] = known
@@ -160,6 +175,21 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
 # -- what people read
 
 
+def _opening(contents: Sequence[Content], *, recipe: bool) -> str:
+    """How many rows of how many sources, and what built them."""
+    first = contents[0].mixture.manifest
+    held = [f"{first.splits[split]:,} {split}" for split in SPLITS if first.splits.get(split)]
+    rows = f"{first.rows:,} training, {' and '.join(held)} rows" if held else counted(first.rows, "training row")
+    sources = counted(len({source for content in contents for source in content.mixture.manifest.sources}), "source")
+    if len(contents) == 1:
+        kind = "The recipe of an instruction mixture" if recipe else "An instruction mixture"
+        what = f"{kind} of {rows}"
+    else:
+        kind = "The recipe of" if recipe else "A set of"
+        what = f"{kind} {len(contents)} instruction mixtures, the first of {rows}"
+    return f"{what} from {sources}, built with `doit-mix` {plain(first.doit)}."
+
+
 def _about(*, recipe: bool) -> str:
     if recipe:
         return (
@@ -172,25 +202,28 @@ def _about(*, recipe: bool) -> str:
     )
 
 
-def _loading(repo: str, tag: str, contents: Sequence[Content]) -> str:
+def _loading(repo: str, tag: str, contents: Sequence[Content], *, recipe: bool) -> str:
     chosen = "" if len(contents) == 1 else f'"{contents[0].config}", '
     lines = [
         "from datasets import load_dataset",
-        f'mixture = load_dataset("{repo}", {chosen}split="train")',
-        "print(mixture[0])",
+        f'{"places" if recipe else "mixture"} = load_dataset("{repo}", {chosen}split="train")',
+        f"print({'places' if recipe else 'mixture'}[0])",
     ]
     note = f'`revision="{tag}"` loads this very content, whatever is published here later.'
+    if recipe:
+        note = f"This loads where the rows are, not what they say: for their text, rebuild the mixture as below. {note}"
     return "```python\n" + "\n".join(lines) + f"\n```\n\n{note}"
 
 
 def _each(main: Sequence[Content], page: Any) -> str:
-    """One text for every mixture on the page, under its name where there are several."""
-    if len(main) == 1:
-        return str(page(main[0]))
-    return "\n\n".join(f"### {plain(content.config)}\n\n{page(content)}" for content in main)
+    """One text for every mixture on the page, under its name where there are several that differ."""
+    told = {content.config: str(page(content)) for content in main}
+    if len(set(told.values())) == 1:
+        return told[main[0].config]
+    return "\n\n".join(f"### {plain(config)}\n\n{text}" for config, text in told.items())
 
 
-def _inside(main: Sequence[Content]) -> str:
+def _inside(main: Sequence[Content], contents: Sequence[Content]) -> str:
     def one(content: Content) -> str:
         answer = answer_of(content)
         length = answer.lengths.get("chars")
@@ -200,17 +233,22 @@ def _inside(main: Sequence[Content]) -> str:
                 f"\n\nThe median row has {length['median']:,.0f} characters, one in twenty over {length['p95']:,.0f}; "
             )
             about += f"{answer.lengths['turns']['mean']:.2f} answers a row on average."
-        return f"![Rows by ability and language]({picture_path(content)})\n\n{grid(answer)}{about}"
+        held = shares_held(content.mixture.manifest)
+        return f"![Rows by ability and language]({picture_path(content)})\n\n{grid(answer)}{about} {held}"
 
-    return _each(main, one)
+    text = _each(main, one)
+    if len(main) < len(contents):
+        shown = ", ".join(f"`{content.config}`" for content in main)
+        text = f"The tables of this page are those of {shown}; of the others see their `manifest.json`.\n\n{text}"
+    return text
 
 
 def _configurations(contents: Sequence[Content]) -> str:
-    digests = {content.config: content.digest for content in contents}
+    digests = {content.config: f"`{content.digest[:16]}…`" for content in contents}
     rows = [
-        [f"`{name}`", f"`{split}`", f"`{digests[name][:16]}…`" if name in digests else "", f"{held.rows:,}"]
+        [f"`{name}`" if first else "", f"`{split}`", digests.get(name, "") if first else "", f"{held.rows:,}"]
         for name, splits in configs(contents).items()
-        for split, held in splits.items()
+        for first, (split, held) in zip([True, False, False], splits.items(), strict=False)
     ]
     note = ""
     if any(content.extra for content in contents):
@@ -220,23 +258,30 @@ def _configurations(contents: Sequence[Content]) -> str:
     return table(["configuration", "split", "content digest", "rows"], rows, text=3) + note
 
 
-def _sources(contents: Sequence[Content], licensing: Licensing, accepted: str | None) -> str:
-    first = contents[0]
-    answer = answer_of(first)
-    spec = {_card(one).get("name", ""): _card(one) for one in first.mixture.manifest.spec.get("sources", [])}
-    licences = first.mixture.manifest.licenses
+def _sources(content: Content) -> str:
+    """Every source that gives a row to any split, with its licence and its share of the training rows."""
+    cards = {_card(one).get("name", ""): _card(one) for one in content.mixture.manifest.spec.get("sources", [])}
+    train = {(source, name): number for source, name, number in content.slim.group_by("source", "license").len().rows()}
+    held_out = any(split != "train" for split in content.splits)
     rows = []
-    for name, number in answer.by["source"].items():
-        share = f"{number / max(answer.records, 1):.1%}"
-        rows.append(
-            [plain(name), plain(licences.get(name, "unknown")), _origin(spec.get(name, {})), f"{number:,}", share]
-        )
-    parts = [table(["source", "licence", "from", "rows", "share"], rows, text=3)]
-    parts.append(f"**Licence of the whole: {plain(licensing.effective)}.** {' '.join(map(plain, licensing.reasons))}")
+    for (source, name), number in sorted(content.licences.items(), key=lambda one: (-train.get(one[0], 0), one[0])):
+        inside = train.get((source, name), 0)
+        row = [plain(source), plain(name), _origin(cards.get(source, {})), f"{inside:,}"]
+        row.append(f"{inside / max(content.slim.height, 1):.1%}")
+        rows.append([*row, f"{number - inside:,}"] if held_out else row)
+    head = ["source", "licence", "from", "training rows", "share", *(["held out"] if held_out else [])]
+    return table(head, rows, text=3)
+
+
+def _terms(licensing: Licensing, accepted: str | None, *, recipe: bool) -> str:
+    """The licence of the whole, how it follows, and what it asks."""
+    parts = [f"**Licence of the whole: {plain(licensing.effective)}.** {' '.join(map(plain, licensing.reasons))}"]
     parts.append("Using the mixture means keeping to every line:")
     parts.append("\n".join(f"- {plain(line)}" for line in licensing.asks))
-    if licensing.refused and accepted:
-        named = ", ".join(f"{one.source} ({one.license}, {one.rows:,} rows)" for one in licensing.refused)
+    if licensing.refused and recipe:
+        parts.append("No text is published here, so no row is passed on.")
+    elif licensing.refused and accepted:
+        named = ", ".join(f"{one.source} ({one.license}, {counted(one.rows, 'row')})" for one in licensing.refused)
         parts.append(
             f"Published although their licences do not allow it: {plain(named)}. Reason given: {plain(accepted)}"
         )
@@ -264,16 +309,31 @@ def _origin(card: Mapping[str, Any]) -> str:
 def _personal(contents: Sequence[Content], allowed: str | None) -> str:
     found = sum(content.found.rows for content in contents)
     masked = sum(content.masked for content in contents)
-    text = "Every row was searched for keys, passwords, addresses, telephone, identity and card numbers"
+    text = "Every row was searched for keys, passwords, e-mail and IP addresses, telephone, identity and card numbers"
     if not found:
         return f"{text}; nothing was found."
     kinds = "; ".join(dict.fromkeys(content.found.told() for content in contents if content.found.rows))
-    text += f"; something was found in {found:,} rows of all configurations ({plain(kinds)})."
+    several = " of all configurations" if len(contents) > 1 else ""
+    text += f"; something was found in {counted(found, 'row')}{several} ({plain(kinds)})."
     if masked:
-        text += f" It was masked in {masked:,} rows, which carry the tag `rewritten:secrets`."
+        text += f" It was masked in {counted(masked, 'row')}; the tag `rewritten:secrets` marks them."
     if allowed:
         text += f" Personal data stay in, for this reason: {plain(allowed)}"
     return text
+
+
+def _inputs(contents: Sequence[Content]) -> str:
+    """Which files every source was read from, as they are called where they are published."""
+    found: dict[str, dict[str, int]] = {}
+    for content in contents:
+        names = sources_names(content.mixture.manifest)
+        for read in content.mixture.manifest.inputs:
+            found.setdefault(read.source, {})[names.get((read.source, read.file), read.file)] = read.bytes
+    rows = []
+    for source, files in found.items():
+        more = f" and {len(files) - _FILES:,} more" if len(files) > _FILES else ""
+        rows.append([plain(source), ", ".join(map(plain, [*files][:_FILES])) + more, f"{sum(files.values()):,}"])
+    return table(["source", "files", "bytes"], rows, text=2)
 
 
 def _rebuilding(repo: str, tag: str, contents: Sequence[Content], *, recipe: bool) -> str:
@@ -282,13 +342,15 @@ def _rebuilding(repo: str, tag: str, contents: Sequence[Content], *, recipe: boo
     lines = "\n".join(f"- `{name}`: `{digest}`" for name, digest in digests.items())
     text = (
         f"```bash\n{fetch}\ndoit rebuild recipe OUT --sources DIR\n```\n\n"
-        "`DIR` holds the source files; their SHA-256 are in `manifest.json` and are checked before a byte is read. "
+        "`DIR` holds the source files, under these paths or without the folders in front; their SHA-256 are in "
+        f"`manifest.json` and are checked before a byte is read.\n\n{_inputs(contents)}\n\n"
         f"The same sources give these content digests on any machine:\n\n{lines}"
     )
     if any(content.masked for content in contents):
         text += "\n\nThe rows published here differ from that where text was masked."
-    where = "members" if recipe else "data"
+    where = "`members` holds which rows they are" if recipe else "`data` holds the rows"
+    each = ", in the folder of each mixture" if len(contents) > 1 else ""
     return (
-        f"{text}\n\n`spec.yaml` is the specification with its dataset cards written out, `publication.json` lists "
-        f"every file of this page with its SHA-256, and `{where}` holds the rows."
+        f"{text}\n\n`spec.yaml` is the specification with its dataset cards written out, and {where}{each}. "
+        "`publication.json` lists every file with its SHA-256; `doit verify` checks a copy."
     )

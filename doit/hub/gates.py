@@ -10,6 +10,7 @@ from doit.errors import DataError
 from doit.hub.answers import GateCheck
 from doit.hub.contents import Content
 from doit.hub.licences import Licensing
+from doit.hub.wording import counted
 
 PERSONAL = frozenset({"e-mail", "id-card", "bank-card", "phone", "ip"})
 """Kinds that name a person or a machine; all others of `doit.curation.private.secrets` open something."""
@@ -54,7 +55,7 @@ def licence_check(
 def _rows(number: int, places: Sequence[str]) -> str:
     """How many rows of a source, and where the first are from; nothing of a model's base, which has none."""
     first = f" (first {', '.join(places[:_NAMED])})" if places else ""
-    return f", {number:,} rows{first}" if number else ""
+    return f", {counted(number, 'row')}{first}" if number else ""
 
 
 def personal_check(contents: Iterable[Content], mask: frozenset[str], allowed: str | None) -> GateCheck:
@@ -68,11 +69,11 @@ def personal_check(contents: Iterable[Content], mask: frozenset[str], allowed: s
         masked += content.masked
     if not rows:
         return GateCheck(name="personal data", ok=True, detail="nothing found.")
-    told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
+    told = ", ".join(f"{kind}: {number:,}" for kind, number in kinds.most_common())
     left = {kind for kind in kinds if kind not in mask and not (allowed and kind in PERSONAL)}
-    detail = f"{told} in {rows:,} rows: {'; '.join(named[:_NAMED])}{' …' if rows > _NAMED else ''}."
+    detail = f"{told}; in {counted(rows, 'row')}: {'; '.join(named[:_NAMED])}{' …' if rows > _NAMED else ''}."
     if masked:
-        detail += f" Masked in {masked:,} rows."
+        detail += f" Masked in {counted(masked, 'row')}."
     if allowed:
         detail += f" Personal data may stay ({allowed})."
     return GateCheck(name="personal data", ok=not left, detail=detail)

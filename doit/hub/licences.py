@@ -90,6 +90,8 @@ class Licence:
     @property
     def says(self) -> str:
         """What it asks, in a few words."""
+        if self.kind == "unknown" and self.id != UNKNOWN.id:
+            return "its terms are in no table of ours; read them before any use"
         return _SAYS[self.kind]
 
     @property
@@ -260,7 +262,7 @@ def licensing(rows: Mapping[tuple[str, str], int]) -> Licensing:
     for (source, name), number in sorted(rows.items()):
         group = _chosen(name)
         if len(alternatives(name)) > 1:
-            reasons.append(f"{source}: of `{name}` the side that asks least is taken, {_named(group)}.")
+            reasons.append(f"{source}: of {name} the side that asks least is taken, {_named(group)}.")
         for one in group:
             held.setdefault(one, []).append(source)
             if one.kind in REFUSED:
@@ -273,7 +275,7 @@ def licensing(rows: Mapping[tuple[str, str], int]) -> Licensing:
 
 def _why(one: Licence) -> str:
     if one.kind == "unknown" and one.id not in {"unknown", ""}:
-        return f"the terms of `{one.id}` are not in our tables"
+        return "its terms are in no table of ours, so whether the rows may be passed on is not known"
     return _WHY[one.kind]
 
 

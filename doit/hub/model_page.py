@@ -9,7 +9,7 @@ import orjson
 
 from doit.hub.dataset_page import HUB, license_keys
 from doit.hub.licences import Licensing
-from doit.hub.run_folder import BASE, Cell, Run
+from doit.hub.run_folder import BASE, Run
 from doit.inspecting.card import language_codes, plain, table
 from doit.inspecting.counts import UNTAGGED
 from doit.inspecting.visible import visible
@@ -34,6 +34,7 @@ def model_page(
     tag: str,
     adapter: bool,
     own_base: bool = False,
+    tokenizer: bool = False,
     mixture: str | None,
     accepted: str | None,
 ) -> str:
@@ -46,6 +47,7 @@ def model_page(
         tag: names this content.
         adapter: whether the weights are an adapter's, to be laid over the base.
         own_base: whether the base lies beside the adapter.
+        tokenizer: whether a tokenizer lies beside the weights.
         mixture: the dataset repository that holds the mixture.
         accepted: why it is published although a licence does not let it be.
     """
@@ -58,7 +60,7 @@ def model_page(
         f"---\n{dump(_front(run, licensing, name, adapter=adapter, mixture=mixture))}---",
         f"# {plain(name)}",
         f"{kind} {base}{at}, trained{built}.",
-        f"## Use it\n\n{_using(run, repo, tag, adapter=adapter, own_base=own_base)}",
+        f"## Use it\n\n{_using(run, repo, tag, adapter=adapter, own_base=own_base, tokenizer=tokenizer)}",
         f"## What it was trained on\n\n{_mixture(run, mixture)}",
         f"## Method\n\n{_method(run)}",
     ]
@@ -107,14 +109,18 @@ def _results(run: Run, mixture: str | None) -> list[dict[str, Any]]:
     found = [
         (
             {**trained, "split": split},
-            {"type": "loss", "value": one.loss, "name": visible(f"Loss, {_ability(one)}, {one.language}")},
+            {"type": "loss", "value": one.loss, "name": visible(f"Loss, {one.label}")},
         )
         for split, one in run.measured()
     ]
     found += [
         (
             {"type": visible(one.dataset), "name": visible(one.dataset), "split": visible(one.split)},
-            {"type": visible(one.metric), "value": one.value, "name": visible(f"{one.metric}, {one.ability}")},
+            {
+                "type": visible(one.metric),
+                "value": one.value,
+                "name": visible(one.metric if one.ability == "*" else f"{one.metric}, {one.ability}"),
+            },
         )
         for one in run.scores
     ]
@@ -129,11 +135,11 @@ def _results(run: Run, mixture: str | None) -> list[dict[str, Any]]:
     return list(grouped.values())
 
 
-def _using(run: Run, repo: str, tag: str, *, adapter: bool, own_base: bool) -> str:
+def _using(run: Run, repo: str, tag: str, *, adapter: bool, own_base: bool, tokenizer: bool) -> str:
     at = f', revision="{_revision(run)}"' if _revision(run) else ""
     base = orjson.dumps(run.model.name).decode().replace("`", "")
     where = f'"{repo}"'
-    lines = ["from transformers import AutoModelForCausalLM"]
+    lines = [f"from transformers import AutoModelForCausalLM{', AutoTokenizer' if tokenizer else ''}"]
     if adapter:
         lines.insert(0, "from peft import PeftModel")
         if own_base:
@@ -145,6 +151,8 @@ def _using(run: Run, repo: str, tag: str, *, adapter: bool, own_base: bool) -> s
         lines.append(f"model = PeftModel.from_pretrained(base, {where})")
     else:
         lines.append(f"model = AutoModelForCausalLM.from_pretrained({where})")
+    if tokenizer:
+        lines.append(f"tokenizer = AutoTokenizer.from_pretrained({where})")
     code = "\n".join(lines)
     text = f'```python\n{code}\n```\n\n`revision="{tag}"` loads these very weights, whatever is published here later.'
     if adapter and run.model.added_tokens:
@@ -195,21 +203,30 @@ def _cost(run: Run) -> str:
     return table(["what", "how much"], rows)
 
 
-def _ability(cell: Cell) -> str:
-    return UNTAGGED if cell.ability is None else cell.ability
+def _cell(value: str) -> str:
+    """An ability or a language in a table; `*` is all of them."""
+    return "all" if value == "*" else plain(value)
 
 
 def _losses(run: Run) -> str:
     rows = []
     for split, one in run.measured():
         tokens = f"{one.tokens:,}" if one.tokens is not None else ""
-        rows.append([plain(_ability(one)), plain(one.language), split, f"{one.loss:.4f}", tokens])
+        rows.append(
+            [
+                _cell(UNTAGGED if one.ability is None else one.ability),
+                _cell(one.language),
+                split,
+                f"{one.loss:.4f}",
+                tokens,
+            ]
+        )
     return table(["ability", "language", "split", "loss, nats a token", "tokens"], rows, text=3)
 
 
 def _scores(run: Run) -> str:
     rows = [
-        [plain(one.ability), plain(one.dataset), plain(one.split), plain(one.metric), f"{one.value:.4g}"]
+        [_cell(one.ability), plain(one.dataset), plain(one.split), plain(one.metric), f"{one.value:.4g}"]
         for one in run.scores
     ]
     return table(["ability", "data set", "split", "metric", "value"], rows, text=4)

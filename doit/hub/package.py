@@ -15,9 +15,7 @@ from doit import storage
 from doit.hub.answers import GateCheck, PushedFile
 from doit.hub.licences import Licensing
 from doit.hub.paths import refuse_local
-
-RECEIPT = "publication.json"
-"""What was published, with the SHA-256 of every file; marks a repository as ours."""
+from doit.mixtures.proofs.published import RECEIPT
 
 NEVER = re.compile(r"(?:^|/)(?:ledger|rejects)\.parquet$|(?:^|/)report\.html$")
 """What stays at home."""

@@ -15,13 +15,15 @@ from doit.errors import SpecError
 from doit.hub import gates
 from doit.hub.answers import GateCheck
 from doit.hub.contents import Content, read_content
-from doit.hub.dataset_page import answer_of, configs, dataset_page, main_contents, picture_path
+from doit.hub.dataset_page import answer_of, configs, dataset_page, main_contents, picture_path, title
 from doit.hub.licences import licensing
 from doit.hub.package import Choices, Package, gather, json_text, licence_account
 from doit.hub.paths import public_manifest, public_spec, without_folders
 from doit.hub.picture import cross_picture
+from doit.hub.wording import counted
 from doit.mixtures.manifest import BuiltFile
 from doit.mixtures.opening import Opened, open_mixtures
+from doit.mixtures.proofs.published import is_recipe
 
 
 def pack_mixture(folder: Path, repo: str, staging: Path, choices: Choices) -> Package:
@@ -34,10 +36,13 @@ def pack_mixture(folder: Path, repo: str, staging: Path, choices: Choices) -> Pa
         choices: of the person who publishes.
 
     Raises:
-        SpecError: D206 no mixture; D207 two configurations of one name.
+        SpecError: D206 no mixture, or a recipe of one; D207 two configurations of one name.
         StorageError: D102 a file is not what was built, or would name a place on this machine.
     """
     opened = open_mixtures(folder)
+    if is_recipe(opened):
+        hint = "Build the mixture from it with `doit rebuild`, and publish that."
+        raise SpecError("D206", "it is a recipe, which holds no rows.", where=str(folder), hint=hint)
     mask = gates.kinds_to_mask(redact=choices.redact, allow_personal=choices.allow_personal)
     options = {"by_ability": choices.by_ability, "text": not choices.recipe_only}
     contents = [read_content(one, _config(one), staging, mask=mask, **options) for one in opened]
@@ -56,15 +61,16 @@ def pack_mixture(folder: Path, repo: str, staging: Path, choices: Choices) -> Pa
     named = configs(contents)
     local = {path: file for splits in named.values() for held in splits.values() for path, file in held.files}
     texts = {"README.md": card, **_texts(contents, folder)}
+    read = sum(len(held.files) for content in contents for held in content.splits.values())
     checks = [
-        GateCheck(name="files", ok=True, detail=f"{len(local)} data files are those that were built."),
+        GateCheck(name="files", ok=True, detail=f"{counted(read, 'data file')} of the build, each with its digest."),
         gates.licence_check(found, places, choices.accept_license, recipe=choices.recipe_only),
     ]
     if not choices.recipe_only:
         checks.append(gates.personal_check(contents, mask, choices.allow_personal))
     receipt = {
         "kind": kind,
-        "name": contents[0].mixture.manifest.name,
+        "name": title(contents),
         "digest": digest,
         "mixtures": {content.config: _account(content) for content in contents},
         "license": licence_account(found, choices.accept_license),
@@ -73,7 +79,7 @@ def pack_mixture(folder: Path, repo: str, staging: Path, choices: Choices) -> Pa
     files, check = gather(local, texts, receipt, staging, folder)
     return Package(
         kind=kind,
-        name=contents[0].mixture.manifest.name,
+        name=title(contents),
         digest=digest,
         tag=tag,
         card=card,

@@ -16,6 +16,7 @@ from doit.hub.model_page import model_page
 from doit.hub.package import Choices, Package, gather, json_text, licence_account
 from doit.hub.paths import without_folders
 from doit.hub.run_folder import ADAPTER, BASE, Run, read_run, run_files
+from doit.hub.wording import counted
 
 
 def pack_run(folder: Path, repo: str, staging: Path, choices: Choices) -> Package:
@@ -42,6 +43,7 @@ def pack_run(folder: Path, repo: str, staging: Path, choices: Choices) -> Packag
         tag=tag,
         adapter=adapter,
         own_base=f"{BASE}/config.json" in local,
+        tokenizer="tokenizer_config.json" in local,
         mixture=choices.mixture,
         accepted=choices.accept_license,
     )
@@ -58,7 +60,10 @@ def pack_run(folder: Path, repo: str, staging: Path, choices: Choices) -> Packag
         "mixture": {"digest": run.mixture.digest, "repository": choices.mixture},
         "license": licence_account(found, choices.accept_license),
     }
-    checks = [GateCheck(name="files", ok=True, detail=f"{len(weights)} files of weights, all safetensors."), check]
+    checks = [
+        GateCheck(name="files", ok=True, detail=f"{counted(len(weights), 'file')} of weights in safetensors."),
+        check,
+    ]
     files, paths = gather(local, texts, receipt, staging, folder)
     return Package("model", run.name, digest, tag, card, files, found, (*checks, paths), {})
 

@@ -101,7 +101,7 @@ def public_spec(value: Any, key: str = "") -> Any:
         return [public_spec(inner, key) for inner in value]
     if (
         isinstance(value, str)
-        and key in {"files", "tokenizer", "tagger", "dataset", "extends", "scores", "embeddings"}
+        and key in {"files", "tokenizer", "tagger", "dataset", "extends", "scores", "embeddings", "file"}
         and _OUTSIDE.match(value)
     ):
         return _below(_slashes(value))

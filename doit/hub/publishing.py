@@ -72,6 +72,8 @@ def _pack(folder: Path, repo: str, staging: Path, choices: Choices) -> Package:
         for flag, given in (("--mixture", choices.mixture), ("--base-license", choices.base_license)):
             if given is not None:
                 raise SpecError("D204", "it is for runs, and this is a mixture.", where=flag)
+        if choices.recipe_only:
+            _no_rows(choices)
         return pack_mixture(folder, repo, staging, choices)
     for_mixtures = {
         "--recipe-only": choices.recipe_only,
@@ -88,6 +90,19 @@ def _pack(folder: Path, repo: str, staging: Path, choices: Choices) -> Package:
         hint = "Give an SPDX identifier, such as Apache-2.0."
         raise SpecError("D204", "it is empty.", where="--base-license", hint=hint)
     return pack_run(folder, repo, staging, choices)
+
+
+def _no_rows(choices: Choices) -> None:
+    """Refuse what is said of rows where none are published."""
+    for_rows = {
+        "--by": choices.by_ability,
+        "--redact": choices.redact,
+        "--allow-personal": choices.allow_personal is not None,
+        "--accept-license": choices.accept_license is not None,
+    }
+    wrong = [flag for flag, given in for_rows.items() if given]
+    if wrong:
+        raise SpecError("D204", "it is for rows, and `--recipe-only` publishes none.", where=wrong[0])
 
 
 def _answer(

@@ -14,7 +14,8 @@ import orjson
 
 from doit.errors import DataError, DoitError, SpecError, StorageError
 from doit.hub.connection import Connection, Passing, Stale
-from doit.hub.package import RECEIPT, Outgoing, Package
+from doit.hub.package import Outgoing, Package
+from doit.mixtures.proofs.published import RECEIPT
 from doit.reading.hub_repository import CHANGED, COMMIT, HubFile, digest_of
 
 MOVED = "D703"

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from doit import storage
 from doit.errors import SpecError, StorageError
+from doit.inspecting.counts import UNTAGGED
 
 REPOSITORY = re.compile(r"(?!.*(?:--|\.\.))(?!.*\.git$)[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 """`owner/name` on a Hub."""
@@ -43,6 +44,9 @@ _BESIDE = {
 
 _PLACES = ("", "adapter", "model")
 """Where in a run folder the weights may lie."""
+
+SEAL = "doit.json"
+"""Beside weights: their digests."""
 
 BASE = "base"
 """The folder of a base whose weights were drawn: nobody else has them, so they go too."""
@@ -82,6 +86,16 @@ class Cell(_Tolerant):
     ability: str | None = "*"
     loss: float | None = None
     tokens: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is the loss of, for a name: its ability and language, or all of them."""
+        ability = UNTAGGED if self.ability is None else self.ability
+        return "all" if (ability, self.language) == ("*", "*") else f"{_all(ability)}, {_all(self.language)}"
+
+
+def _all(value: str) -> str:
+    return "all" if value == "*" else value
 
 
 class Record(_Tolerant):
@@ -167,7 +181,8 @@ def read_run(folder: Path) -> Run:
     """
     path = folder / "run.json"
     if not path.is_file():
-        raise SpecError("D206", "run.json is missing.", where=str(folder), hint="Name the folder that training made.")
+        hint = "Name the folder that training made; beside a merged model, put the `run.json` of its run."
+        raise SpecError("D206", "run.json is missing.", where=str(folder), hint=hint)
     try:
         run = Run.model_validate(orjson.loads(path.read_bytes()))
     except (orjson.JSONDecodeError, OSError) as error:
@@ -178,10 +193,22 @@ def read_run(folder: Path) -> Run:
         raise StorageError("D102", f"{key}: {first['msg']}.", where=str(path)) from None
     if run.status != "done":
         raise SpecError("D206", "this run is not done.", where=str(folder), hint="Go on with `doit train … --resume`.")
-    for name, sha256 in run.files.items():
-        if storage.file_digest(storage.safe_relative(name, folder)) != sha256:
+    for name, sha256 in _digests(run, folder).items():
+        written = storage.safe_relative(name, folder)
+        if not written.is_file() or storage.file_digest(written) != sha256:
             raise StorageError("D102", f"`{name}` is not what was written.", where=str(folder), hint="Train again.")
     return run
+
+
+def _digests(run: Run, folder: Path) -> dict[str, str]:
+    """Path -> SHA-256 of what lies here: of a run what it says, of a merged model what was written with it."""
+    try:
+        sealed = orjson.loads((folder / SEAL).read_bytes())["sha256"]
+        return {str(name): str(sha256) for name, sha256 in sealed.items()}
+    except FileNotFoundError:
+        return run.files
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise StorageError("D102", "it lists no digests.", where=str(folder / SEAL), hint="Merge again.") from None
 
 
 def run_files(folder: Path) -> dict[str, Path]:

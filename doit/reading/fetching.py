@@ -27,6 +27,9 @@ WORKERS = 8
 _DATA = re.compile(r"\.(?:json|jsonl|csv|tsv|parquet)(?:\.(?:gz|bz2|xz|zst))?$", re.IGNORECASE)
 _ABOUT = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
 """Files that tools leave beside data to describe it."""
+_PUBLISHED = {"publication.json", "manifest.json"}
+"""What a mixture that `doit publish` pushed has at its root: of such a repository only the rows are data, once each."""
+_ROWS = re.compile(r"(?:^|/)data/(?:train|validation|test)-[^/]+\.parquet$")
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def _commit(repository: Repository, revision: str | None) -> tuple[str, tuple[st
         if error.code != UNREACHABLE or named not in seen:
             raise
         commit = seen[named]
-        notes = (f"{error}. The commit that `{named}` was when last asked is used: {commit}.",)
+        notes = (f"{error} The commit that `{named}` was when last asked is used: {commit}.",)
     else:
         if seen.get(named, commit) != commit:
             notes = (f"{MOVABLE} {repository.where}: `{named}` has moved from {seen[named]} to {commit}.",)
@@ -97,7 +100,8 @@ def _commit(repository: Repository, revision: str | None) -> tuple[str, tuple[st
 def _chosen(repository: Repository, patterns: Sequence[str] | None, listing: Sequence[HubFile]) -> list[HubFile]:
     """The files that the patterns name, sorted by path; a pattern that names none is an error."""
     if patterns is None:
-        chosen = [file for file in listing if _DATA.search(file.path) and Path(file.path).name not in _ABOUT]
+        data = _ROWS if {file.path for file in listing} >= _PUBLISHED else _DATA
+        chosen = [file for file in listing if data.search(file.path) and Path(file.path).name not in _ABOUT]
         if not chosen:
             raise repository.error("D206", "the repository holds no data files that we read.", _some(listing))
     else:

@@ -86,6 +86,10 @@ class Repository:
         self.endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
         told = os.environ.get("HF_HUB_OFFLINE", "").upper() in constants.ENV_VARS_TRUE_VALUES
         self.offline = told or constants.HF_HUB_OFFLINE
+        address = urlsplit(self.endpoint)
+        if not self.offline and (address.scheme not in {"http", "https"} or not address.hostname):
+            hint = f"Write https:// and a host, or unset it, or {self._own_files()}."
+            raise self.error(UNREACHABLE, "HF_ENDPOINT is not the address of a Hub.", hint)
         self._hub, self._errors, self._api = hub, errors, hub.HfApi(endpoint=self.endpoint)
         self._file_type = RepoFile
         # the base of all errors of the HTTP library that this version of huggingface_hub uses

@@ -16,6 +16,7 @@ import pytest
 import doit
 from doit.cli import main
 from doit.errors import DoitError
+from doit.hub import connection as hub_connection
 from doit.hub.connection import Connection, guarded
 from doit.hub.package import Choices, Package
 from doit.hub.packing_mixtures import pack_mixture
@@ -245,6 +246,31 @@ def test_the_command_ends_with_a_code_and_shows_no_token(hub, build, tmp_path, c
     with pytest.raises(SystemExit) as ended:
         main(["publish", str(out), REPO])
     assert not ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("told", "waited"),
+    [
+        (None, [1.0, 2.0, 4.0]),
+        ("7", [7.0, 7.0, 7.0]),
+        ("0", [0.0, 0.0, 0.0]),
+        ("9999", [60.0, 60.0, 60.0]),
+        ("-5", [1.0, 2.0, 4.0]),
+        ("soon", [1.0, 2.0, 4.0]),
+        ("７", [1.0, 2.0, 4.0]),
+    ],
+)
+@pytest.mark.parametrize("place", ["/revision/main", "/commit/"])
+def test_we_wait_as_long_as_the_hub_asks_up_to_a_minute(bench, monkeypatch, told, waited, place):
+    seconds: list[float] = []
+    monkeypatch.setattr(hub_connection.time, "sleep", seconds.append)
+    restore(bench.hub, bench.published)
+    bench.remote.connection.waits = hub_connection.WAITS
+    headers = {} if told is None else {"Retry-After": told.encode().decode("latin-1")}
+    bench.hub.faults.append(Fault(place, status=429, headers=headers, times=3))
+    assert isinstance(attempt(bench), Pushed)
+    assert seconds == waited
+    assert tree(bench.hub)["manifest.json"] == content(bench.new)["manifest.json"]
 
 
 def test_a_large_file_that_came_over_is_not_sent_again(hub, build):

@@ -21,7 +21,7 @@ from doit.hub.picture import cross_picture
 from doit.hub.run_folder import Run
 from doit.mixtures.manifest import CrossCount, InspectAnswer
 from doit.table import MIXTURE
-from tests.hub.conftest import REPO
+from tests.hub.conftest import REPO, rows
 
 markdown_it = pytest.importorskip("markdown_it")
 hub_library = pytest.importorskip("huggingface_hub")
@@ -156,6 +156,80 @@ def test_the_contamination_rules_are_told(build):
     assert "| ceval | 13 | 0\\.6 | 0 of 1,000 | 7 | dropped |" in card
 
 
+def section(card: str, heading: str) -> str:
+    return card.split(f"## {heading}\n\n")[1].split("\n## ", maxsplit=1)[0]
+
+
+def test_a_source_of_which_every_row_is_held_out_is_on_the_page(build):
+    out = build(first=rows(0, 4), size=10, mix={}, splits={"test": {"records": 4, "per": "source"}})
+    answer = doit.publish(out, REPO, dry_run=True)
+    told = section(answer.card, "Sources and licences")
+    assert re.search(r"^\| set-a \| MIT \| .* \| 0 \| 0\.0% \| 4 \|$", told, re.MULTILINE)
+    assert re.search(r"^\| set-b \| CC-BY-4\.0 \| .* \| 10 \| 100\.0% \| 4 \|$", told, re.MULTILINE)
+    assert "An instruction mixture of 10 training, 8 test rows from 2 sources" in answer.card
+
+
+MOSTLY_MATH = {"ability": {"math": 0.8, "code": 0.2}}
+
+
+def test_variants_are_one_publication_with_one_name_and_each_its_tables(build):
+    options = {"series": [10, 20], "size": 20, "variants": {"a": {}, "b": {"mix": MOSTLY_MATH}}}
+    answer = doit.publish(build(**options), REPO, dry_run=True)
+    page = Page(answer.card)
+    assert page.front["pretty_name"] == page.headings[0] == "zh-mix"
+    assert "A set of 4 instruction mixtures, the first of 20 training rows from 2 sources" in page.text
+    assert "those of `a-20`, `b-20`; of the others see their `manifest.json`" in page.text
+    told = section(answer.card, "Sources and licences")
+    assert told.count("| set-a | MIT |") == 2
+    assert told.index("Licence of the whole") < told.index("### a-20") < told.index("### b-20")
+    # what is the same of all of them is said once
+    assert "###" not in section(answer.card, "Contamination")
+
+
+@pytest.mark.parametrize(("wanted", "words"), [(0.5, "Every share of the plan holds"), (0.99, "Short of what was")])
+def test_the_page_says_whether_the_shares_hold(build, wanted, words):
+    mix = {"ability": {"math": wanted, "code": round(1 - wanted, 2)}}
+    card = doit.publish(build(size=60, mix=mix, shortage="redistribute"), REPO, dry_run=True).card
+    assert words in section(card, "What is in it")
+
+
+def test_the_page_of_a_recipe_says_that_it_loads_no_text(build):
+    page = Page(doit.publish(build(), REPO, dry_run=True, recipe_only=True).card)
+    assert "print(places[0])" in page.code[0]
+    assert "where the rows are, not what they say" in page.text
+    assert "mixture[0]" not in page.text
+
+
+def test_one_row_is_not_called_rows(build):
+    made = rows(0, 40)
+    made[3]["output"] = "請寫信到 lin.xiaoming@mail.taipei-office.tw，謝謝。"
+    answer = doit.publish(build(first=made, size="all", mix={}), REPO, dry_run=True, redact=True)
+    assert "something was found in 1 row (e-mail\\: 1). It was masked in 1 row;" in answer.card
+    assert not re.search(r"\b1 (?:rows|data files)\b", answer.card + str(answer.checks))
+
+
+def test_the_page_says_which_files_a_rebuild_needs(build, tmp_path):
+    out = build()
+    told = section(doit.publish(out, REPO, dry_run=True).card, "Rebuild it")
+    size = (tmp_path / "out-sources" / "a.jsonl").stat().st_size
+    assert f"| set-a | out-sources/a.jsonl | {size:,} |" in told
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    first = manifest["inputs"][0]
+    manifest["inputs"] += [{**first, "file": f"{first['file']}.{n}", "read": 0} for n in range(5)]
+    (out / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    told = section(doit.publish(out, REPO, dry_run=True).card, "Rebuild it")
+    assert "out-sources/a.jsonl, out-sources/a.jsonl.0, out-sources/a.jsonl.1 and 3 more" in told
+
+
+def test_a_licence_that_is_in_no_table_is_not_called_unstated(build):
+    out = build(licenses=("LicenseRef-research-only", "MIT"))
+    answer = doit.publish(out, REPO, dry_run=True, accept_license="作者來信同意")
+    (line,) = [line for line in answer.licensing.asks if line.startswith("LicenseRef")]
+    assert "in no table of ours" in line
+    assert "nobody has said" not in answer.card
+    assert "\\`" not in answer.card  # a back-tick that Markdown would show
+
+
 class _Names(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -231,6 +305,10 @@ def test_the_model_page_is_what_the_hub_and_a_reader_expect():
     for part in ("060db6499f32", "| math | zh-Hans | validation | 1.9234 | 5,120 |", "4,194,304", "0.0622%", "ab" * 32):
         assert part in card
     compile(page.code[0], "page", "exec")
+    named = {metric["name"] for result in front["model-index"][0]["results"] for metric in result["metrics"]}
+    assert named == {"Loss, all", "Loss, math, zh-Hans", "Loss, untagged, en", "accuracy, math"}
+    assert "| all | all | validation | 1.7500 |" in card
+    assert "*" not in card.replace("**", "")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

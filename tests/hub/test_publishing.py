@@ -12,7 +12,8 @@ import pytest
 import doit
 from doit.cli import main
 from doit.errors import DataError, DoitError, SpecError, StorageError
-from doit.hub.package import NEVER, RECEIPT
+from doit.hub.package import NEVER
+from doit.mixtures.proofs.published import RECEIPT
 from tests.hub.conftest import REPO, TOKEN, rows, tree, writes
 
 
@@ -301,6 +302,11 @@ def test_a_dry_run_lists_what_a_push_sends(hub, build, capsys):
         ({"accept_license": " "}, "D204"),
         ({"allow_personal": ""}, "D204"),
         ({"mixture": "a/b"}, "D204"),
+        ({"base_license": "MIT"}, "D204"),
+        ({"recipe_only": True, "by": "ability"}, "D204 --by"),
+        ({"recipe_only": True, "redact": True}, "D204 --redact"),
+        ({"recipe_only": True, "allow_personal": "public"}, "D204 --allow-personal"),
+        ({"recipe_only": True, "accept_license": "ours"}, "D204 --accept-license"),
         ({"folder": "nowhere"}, "D206"),
         ({"folder": "hf"}, "D206"),
     ],
@@ -318,6 +324,15 @@ def test_without_a_token_nothing_is_asked(hub, build, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(SpecError, match=r"D211.*no token"):
         doit.publish(build(), REPO)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("address", ["notaurl", "ftp://example.org", "http://", "//example.org", "someone:word@host"])
+def test_an_endpoint_that_is_no_address_is_said(hub, build, monkeypatch, address):
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(SpecError, match=r"D211.*HF_ENDPOINT is not the address of a Hub") as caught:
+        doit.publish(build(), REPO)
+    assert address not in str(caught.value)
     assert hub.requests == []
 
 
@@ -366,3 +381,22 @@ def test_a_downloaded_copy_of_a_series_is_verified(hub, build, tmp_path):
     assert [check for check in found.checks if not check.ok] == []
     (tmp_path / "copy" / "10" / "data" / "train-00000-of-00001.parquet").unlink()
     assert not doit.verify(tmp_path / "copy").ok
+
+
+def test_a_downloaded_copy_of_masked_rows_is_verified(hub, build, tmp_path):
+    """Its content digest is another one than the manifest's, and is held against the one that was published."""
+    doit.publish(build(first=secret_rows(), size=70, mix={}, series=[20, 70]), REPO, redact=True)
+    for path, content in tree(hub).items():
+        (tmp_path / "copy" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / path).write_bytes(content)
+    found = doit.verify(tmp_path / "copy")
+    assert [check for check in found.checks if not check.ok] == []
+    assert any("not that of the build" in check.detail for check in found.checks)
+    assert doit.verify(tmp_path / "copy" / "70").ok
+
+    receipt = tmp_path / "copy" / RECEIPT
+    account = json.loads(receipt.read_text(encoding="utf-8"))
+    account["mixtures"]["70"]["published_digest"] = "0" * 64
+    receipt.write_text(json.dumps(account), encoding="utf-8")
+    wrong = [check for check in doit.verify(tmp_path / "copy").checks if not check.ok]
+    assert [check.name for check in wrong] == ["70: content digest"]

@@ -151,10 +151,34 @@ def test_a_refused_run_is_told_what_runs_can_do(hub, tmp_path):
         doit.publish(folder, REPO, mixture="bad")
 
 
+def test_a_merged_model_is_published_with_the_record_of_its_run(hub, tmp_path):
+    """`doit merge` writes weights and their digests; what the run was is in the run's `run.json`."""
+    whole = make_run(tmp_path / "run", "model") / "model"
+    sealed = {name: hashlib.sha256((whole / name).read_bytes()).hexdigest() for name in ("model.safetensors",)}
+    (whole / "doit.json").write_text(json.dumps({"doit": "0.1.0", "sha256": sealed}), encoding="utf-8")
+    with pytest.raises(SpecError, match=r"D206.*run\.json is missing.*merged"):
+        doit.publish(whole, REPO)
+    assert hub.requests == []
+    (whole / "run.json").write_bytes((tmp_path / "run" / "run.json").read_bytes())
+    card = doit.publish(whole, REPO).card
+    assert "A model tuned from [Qwen/Qwen2.5-0.5B]" in card
+    assert 'tokenizer = AutoTokenizer.from_pretrained("desk/lora")' in card
+    assert "model.safetensors" in tree(hub, REPO, "models")
+    for damage, words in ((b'{"doit": "0.1.0"}', "lists no digests"), (b"[", "lists no digests")):
+        (whole / "doit.json").write_bytes(damage)
+        with pytest.raises(StorageError, match=f"D102.*{words}"):
+            doit.publish(whole, REPO)
+    (whole / "doit.json").write_text(json.dumps({"sha256": sealed}), encoding="utf-8")
+    (whole / "model.safetensors").write_bytes(header("other"))
+    with pytest.raises(StorageError, match=r"D102.*not what was written"):
+        doit.publish(whole, REPO)
+
+
 def test_bad_runs_are_refused(hub, tmp_path):
     cases: list[tuple[dict[str, Any], type[DoitError], str]] = [
         ({"status": "running"}, SpecError, "D206.*not done"),
         ({"files": {"adapter/adapter_model.safetensors": "0" * 64}}, StorageError, "D102.*not what was written"),
+        ({"files": {"adapter/gone.safetensors": "0" * 64}}, StorageError, "D102.*not what was written"),
         ({"files": {"../../etc/passwd": "0" * 64}}, SpecError, "D209"),
         ({"model": None}, StorageError, "D102"),
         ({"losses": {"validation": {"loss": "much"}}}, StorageError, "D102"),

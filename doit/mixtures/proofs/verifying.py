@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-from doit import storage
 from doit.curation.keys import keys
 from doit.mixtures.building.digest import ContentDigest
-from doit.mixtures.building.draw import ordered
 from doit.mixtures.building.ledger import count, total
 from doit.mixtures.manifest import Check, Manifest, VerifyAnswer
 from doit.mixtures.opening import Opened, open_mixtures
 from doit.mixtures.planning import cells as cellular
+from doit.mixtures.proofs.checking import Broken, changed, checked, nested_check, order_law
+from doit.mixtures.proofs.published import is_recipe, publication, recipe_checks
 from doit.mixtures.spec import MixtureSpec
 from doit.progress import Progress
 from doit.schemas.record import content_id
@@ -28,7 +26,7 @@ HEAVY = ("messages", "reasoning", "tools")
 
 
 def verify(out: Path) -> VerifyAnswer:
-    """Check everything that a mixture, a series or a set of variants claims about itself.
+    """Check everything that a mixture, a series, a set of variants or the recipe of one claims about itself.
 
     Returns:
         Every check with what it found; `ok` is true if all are.
@@ -37,6 +35,9 @@ def verify(out: Path) -> VerifyAnswer:
         SpecError: D206 there is no mixture; StorageError: D102 its manifest cannot be read.
     """
     opened = open_mixtures(out)
+    if is_recipe(opened):
+        found = recipe_checks(out if out.is_dir() else out.parent, opened)
+        return VerifyAnswer(ok=all(check.ok for check in found), checks=tuple(found))
     checks = []
     for one in opened:
         place = f"{one.label}: " if one.label else ""
@@ -58,9 +59,9 @@ def _checks(folder: Path, manifest: Manifest) -> list[Check]:
         kept: list[tuple[str, Callable[[], str]]] = [
             ("content digest", lambda: _content(folder, manifest)),
             ("identities", lambda: _identities(folder, manifest)),
-            ("order", lambda: _order(rows, manifest)),
+            ("order", lambda: order_law(rows, manifest)),
         ]
-        return checks + [_check(name, law) for name, law in kept]
+        return checks + [checked(name, law) for name, law in kept]
     lines = pl.read_parquet(folder / "ledger.parquet")
     laws: list[tuple[str, Callable[[], str]]] = [
         ("content digest", lambda: _content(folder, manifest)),
@@ -70,31 +71,16 @@ def _checks(folder: Path, manifest: Manifest) -> list[Check]:
         ("membership", lambda: _membership(lines, rows)),
         ("plan", lambda: _plan(lines, rows, manifest)),
         ("draw", lambda: _draw(lines, manifest)),
-        ("order", lambda: _order(rows, manifest)),
+        ("order", lambda: order_law(rows, manifest)),
     ]
-    return checks + [_check(name, law) for name, law in laws]
-
-
-class _Broken(Exception):
-    """A law that does not hold, with what was found."""
-
-
-def _check(name: str, law: Callable[[], str]) -> Check:
-    try:
-        return Check(name=name, ok=True, detail=law())
-    except _Broken as broken:
-        return Check(name=name, ok=False, detail=f"D501 {broken}")
+    return checks + [checked(name, law) for name, law in laws]
 
 
 def _files(folder: Path, manifest: Manifest) -> Check:
     """Every file that the manifest names is there, unchanged, and no Parquet file has come on top."""
     for name, built in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            return Check(name="files", ok=False, detail=f"D102 {name} is missing.")
-        found = storage.file_digest(path)
-        if found != built.sha256:
-            return Check(name="files", ok=False, detail=f"D102 {name}: SHA-256 is {found}, not {built.sha256}.")
+        if wrong := changed(folder / name, name, built.sha256):
+            return Check(name="files", ok=False, detail=wrong)
     extra = {path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")} - set(manifest.files)
     if extra:
         return Check(name="files", ok=False, detail=f"D102 {min(extra)} is not in the manifest.")
@@ -119,9 +105,12 @@ def _content(folder: Path, manifest: Manifest) -> str:
     digest = ContentDigest()
     for split, path in _data(folder, manifest):
         digest.update(split, pq.read_table(path))
-    if digest.hexdigest() != manifest.digest:
-        raise _Broken(f"the content's digest is {digest.hexdigest()}, not {manifest.digest}.")
-    return manifest.digest
+    copied = publication(folder)
+    wanted = (copied and copied.digest(folder)) or manifest.digest
+    if digest.hexdigest() != wanted:
+        raise Broken(f"the content's digest is {digest.hexdigest()}, not {wanted}.")
+    masked = f", of the rows as they were published: some are masked, so it is not that of the build, {manifest.digest}"
+    return wanted if wanted == manifest.digest else f"{wanted}{masked}."
 
 
 def _identities(folder: Path, manifest: Manifest) -> str:
@@ -132,7 +121,7 @@ def _identities(folder: Path, manifest: Manifest) -> str:
                 rewritten = any(tag.startswith("rewritten:") for tag in row["tags"])
                 pairs = [(message["role"], message["content"]) for message in row["messages"]]
                 if not rewritten and content_id(pairs) != row["id"]:
-                    raise _Broken(f"{name}: {row['id']} is not the id of its messages.")
+                    raise Broken(f"{name}: {row['id']} is not the id of its messages.")
             seen += len(rows)
             progress.advance(len(rows))
     return f"{seen:,} ids follow from their messages."
@@ -150,20 +139,20 @@ def _law(lines: pl.DataFrame, manifest: Manifest) -> str:
     counts = count(lines, list(manifest.sources))
     for source, found in counts.items():
         if found != manifest.sources.get(source):
-            raise _Broken(f"{source}: the ledger counts {found}, the manifest says {manifest.sources.get(source)}.")
+            raise Broken(f"{source}: the ledger counts {found}, the manifest says {manifest.sources.get(source)}.")
         if found.read != found.drawn + found.unused + sum(found.dropped.values()) + sum(found.rejected.values()):
-            raise _Broken(f"{source}: read is not drawn + unused + dropped + rejected.")
+            raise Broken(f"{source}: read is not drawn + unused + dropped + rejected.")
     totals = (manifest.read, manifest.drawn, manifest.unused, manifest.dropped, manifest.rejected)
     sums = tuple(sum(getattr(c, what) for c in counts.values()) for what in ("read", "drawn", "unused"))
     if totals != (*sums, total(counts, "dropped"), total(counts, "rejected")):
-        raise _Broken("the manifest's totals are not the sums over its sources.")
+        raise Broken("the manifest's totals are not the sums over its sources.")
     known = lines["id"].drop_nulls()
     alive = lines.filter(pl.col("fate").is_in(["drawn", "unused"]))["id"]
     if alive.n_unique() != alive.len():
-        raise _Broken("a conversation is in the ledger twice without being dropped as a duplicate.")
+        raise Broken("a conversation is in the ledger twice without being dropped as a duplicate.")
     for read in manifest.inputs:
         if lines.filter((pl.col("source") == read.source) & (pl.col("file") == read.file)).height != read.read:
-            raise _Broken(f"{read.file}: the ledger has other rows than were read.")
+            raise Broken(f"{read.file}: the ledger has other rows than were read.")
     return f"read {manifest.read:,} = drawn + unused + dropped + rejected, per source; {known.n_unique():,} ids."
 
 
@@ -172,7 +161,7 @@ def _rejects(folder: Path, lines: pl.DataFrame) -> str:
     place = ["source", "file", "row", "part", "rule"]
     inside = lines.filter(pl.col("fate") == "rejected").select(place).sort(place)
     if not inside.equals(rejects.rename({"code": "rule"}).select(place).sort(place)):
-        raise _Broken("rejects.parquet and the ledger name other rows.")
+        raise Broken("rejects.parquet and the ledger name other rows.")
     return f"{rejects.height:,} rejects, all in the ledger."
 
 
@@ -181,9 +170,9 @@ def _membership(lines: pl.DataFrame, rows: pl.DataFrame) -> str:
     keys_of = ["id", "source", "file", "row", "part", "split"]
     there = rows.group_by(keys_of).agg(epoch=pl.len().cast(pl.Int32), highest=pl.col("epoch").max())
     if there.filter(pl.col("epoch") != pl.col("highest")).height:
-        raise _Broken("the copies of a record are not numbered 1, 2, …")
+        raise Broken("the copies of a record are not numbered 1, 2, …")
     if not drawn.sort(keys_of).equals(there.drop("highest").select(drawn.columns).sort(keys_of)):
-        raise _Broken("the rows are not those that the ledger calls drawn.")
+        raise Broken("the rows are not those that the ledger calls drawn.")
     return f"{rows.height:,} rows are the ledger's {drawn.height:,} drawn records."
 
 
@@ -191,9 +180,9 @@ def _plan(lines: pl.DataFrame, rows: pl.DataFrame, manifest: Manifest) -> str:
     axes = MixtureSpec.model_validate(manifest.spec).axes()
     train = rows.filter(pl.col("split") == "train")
     if train.height != manifest.rows:
-        raise _Broken(f"{train.height:,} training rows, but the manifest says {manifest.rows:,}.")
+        raise Broken(f"{train.height:,} training rows, but the manifest says {manifest.rows:,}.")
     if manifest.plan.unit == "records" and train.height != manifest.plan.size:
-        raise _Broken(f"{train.height:,} training rows, but the plan says {manifest.plan.size:,}.")
+        raise Broken(f"{train.height:,} training rows, but the plan says {manifest.plan.size:,}.")
     placed, named = cellular.assign(train, axes)
     taken = dict(pl.DataFrame({"cell": placed}).group_by("cell").len().rows())
     available = dict(
@@ -208,11 +197,11 @@ def _plan(lines: pl.DataFrame, rows: pl.DataFrame, manifest: Manifest) -> str:
         name = cellular.cell_name(axes, [getattr(cell, axis.name) for axis in axes])
         planned = cell.taken if cell.records is None else cell.records
         if found.pop(name, 0) != planned:
-            raise _Broken(f"{name}: the rows are not the {planned:,} of the plan.")
+            raise Broken(f"{name}: the rows are not the {planned:,} of the plan.")
         if cell.records is None and available.get(name, 0) != cell.available:
-            raise _Broken(f"{name}: the ledger has {available.get(name, 0):,} records, the plan {cell.available:,}.")
+            raise Broken(f"{name}: the ledger has {available.get(name, 0):,} records, the plan {cell.available:,}.")
     if any(found.values()):
-        raise _Broken("there are rows in a cell that the plan does not have.")
+        raise Broken("there are rows in a cell that the plan does not have.")
     return f"{len(manifest.plan.cells)} cells have the plan's counts, {train.height:,} rows in all."
 
 
@@ -223,28 +212,14 @@ def _draw(lines: pl.DataFrame, manifest: Manifest) -> str:
     keyed = inside.with_columns(pl.Series("key", keys("draw", spec.seed, inside["id"])), pl.col("epoch").fill_null(0))
     keyed = keyed.sort("cell", "key", "id").with_columns(place=pl.int_range(pl.len()).over("cell"))
     if (keyed["place"] != keyed["rank"]).any():
-        raise _Broken("a rank in the ledger is not the place of the record's key.")
+        raise Broken("a rank in the ledger is not the place of the record's key.")
     if spec.shortage != "repeat":
         later = keyed.with_columns(before=pl.col("epoch").shift(1).over("cell"))
         if later.filter(pl.col("epoch") > pl.col("before")).height:
-            raise _Broken("a record was drawn although one with a smaller key was not.")
+            raise Broken("a record was drawn although one with a smaller key was not.")
     return f"{inside['cell'].n_unique()} cells hold the smallest keys of seed {spec.seed}."
 
 
-def _order(rows: pl.DataFrame, manifest: Manifest) -> str:
-    seed = MixtureSpec.model_validate(manifest.spec).seed
-    train = rows.filter(pl.col("split") == "train")
-    copies = train.group_by("id").agg(pl.col("epoch").max())
-    expected = ordered(copies, seed)
-    if not np.array_equal(train["id"].to_numpy(), expected["id"].to_numpy()):
-        raise _Broken("the rows are not in the order of their keys.")
-    return "the rows stand in the order of their keys."
-
-
 def _nested(opened: Sequence[Opened]) -> Check:
-    """Every size of a series, the largest first, holds the next smaller one."""
-    drawn = [set(_slim(one.folder, one.manifest)["id"]) for one in opened]  # a published one has no ledger
-    for one, (large, small) in zip(opened[1:], pairwise(drawn), strict=True):
-        if not small <= large:
-            return Check(name="series", ok=False, detail=f"D501 size {one.label} is not inside the next larger one.")
-    return Check(name="series", ok=True, detail=f"{len(opened)} sizes, each inside the next.")
+    # of the rows, not of the ledger: a published one has none
+    return nested_check([one.label for one in opened], [set(_slim(one.folder, one.manifest)["id"]) for one in opened])
