@@ -33,6 +33,9 @@ _WANTED = {
 }
 """The first word of pydantic's error type -> what should stand there."""
 
+_MISFITS = ("_type", "_parsing", "_from_float", "_required", "_size")
+"""How pydantic's error types end that say a value is of another type."""
+
 _COMPARED = {
     "greater_than": "greater than {gt}",
     "greater_than_equal": "{ge} or more",
@@ -40,12 +43,22 @@ _COMPARED = {
     "less_than_equal": "{le} or less",
     "finite_number": "a finite number",
     "multiple_of": "a multiple of {multiple_of}",
-    "string_too_short": "text of {min_length} or more characters",
-    "string_too_long": "text of {max_length} or fewer characters",
-    "string_pattern_mismatch": "text that matches {pattern}",
-    "too_short": "a list or mapping of {min_length} or more",
-    "too_long": "a list or mapping of {max_length} or fewer",
 }
+
+_SIZED = {
+    "string_too_short": ("min_length", "more", "character"),
+    "string_too_long": ("max_length", "fewer", "character"),
+    "too_short": ("min_length", "more", "entry"),
+    "too_long": ("max_length", "fewer", "entry"),
+}
+"""Pydantic's error type -> where it says the limit, on which side of it a value may be, and what is counted."""
+
+PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, `.`, `_` and `-` that begin with a letter or digit",
+    r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$": "a language tag such as `zh`, `zh-Hant` or `en`",
+    r"^https?://\S+$": "an address that begins with `http://` or `https://`",
+}
+"""A model's pattern for a text -> what such a text is."""
 
 
 def explained(error: pydantic.ValidationError, model: Any, place_of: Callable[[Sequence[str | int]], str]) -> SpecError:
@@ -56,7 +69,7 @@ def explained(error: pydantic.ValidationError, model: Any, place_of: Callable[[S
         model: the annotation that the document was checked against, or None.
         place_of: names a path of the document, with its file and line.
     """
-    problem, path, owner = _foremost(error, model)
+    problem, path, owner, beside = _foremost(error, model)
     ours = problem.get("ctx", {}).get("error")
     if isinstance(ours, DoitError) and ours.where:
         named = place_of(())
@@ -73,12 +86,13 @@ def explained(error: pydantic.ValidationError, model: Any, place_of: Callable[[S
         return SpecError("D202", "unknown key.", where=place, hint=hint)
     if kind == "union_tag_invalid":
         return _unknown_choice(problem, path, place)
-    if kind in {"literal_error", "enum"} and isinstance(problem["input"], str):
-        expected = re.findall(r"'((?:[^'\\]|\\.)*)'", problem["ctx"]["expected"])
+    unknown = kind in {"literal_error", "enum"} and isinstance(problem["input"], str)
+    if unknown and len(beside) == 1:
+        expected = _choices(problem)
         hint = did_you_mean(problem["input"], expected)
         rest = "" if hint and len(expected) > 8 else f"One of {_few(expected)}."
         return SpecError("D203", f"no choice {_shown(problem['input'])}.", where=place, hint=f"{hint} {rest}".strip())
-    return SpecError("D204", _complaint(problem), where=place)
+    return SpecError("D203" if unknown else "D204", _complaint(beside), where=place, hint=_wrapped(problem, beside))
 
 
 def _as_spec_error(error: DoitError, where: str) -> SpecError:
@@ -86,8 +100,9 @@ def _as_spec_error(error: DoitError, where: str) -> SpecError:
     return kind(error.code, error.what, where=where, hint=error.hint)
 
 
-def _foremost(error: pydantic.ValidationError, model: Any) -> tuple[Any, tuple[str | int, ...], Any]:
-    """The problem to report, its path in the document, and the annotation that holds the path's last part.
+def _foremost(error: pydantic.ValidationError, model: Any) -> tuple[Any, tuple[str | int, ...], Any, list[Any]]:
+    """The problem to report, its path in the document, the annotation that holds the path's last part, and all problems
+    with the same value.
 
     Members of a union complain one by one: the complaint that got furthest came from the member that was meant. A
     misspelt key makes two problems, a missing one and an unknown one, and the unknown one says more.
@@ -100,10 +115,19 @@ def _foremost(error: pydantic.ValidationError, model: Any) -> tuple[Any, tuple[s
         misspelt = beside and (chosen[0]["type"], other[0]["type"]) == ("missing", "extra_forbidden")
         if misspelt or (inside and len(other[1]) > len(chosen[1])):
             chosen = other
-    return chosen
+    same = [problem for problem, path, _ in problems if path == chosen[1]]
+    fitting = [problem for problem in same if problem["type"] in {*_COMPARED, *_SIZED, "string_pattern_mismatch"}]
+    # Where one member of a union takes values of this type, the others' complaints say nothing.
+    if fitting and (chosen[0] in fitting or _wanted(chosen[0])):
+        return fitting[0], *chosen[1:], fitting[:1]
+    misfits = [problem for problem in same if _wanted(problem)]
+    return *chosen, misfits if chosen[0] in misfits else [chosen[0]]
 
 
 def _unknown_choice(problem: Any, path: tuple[str | int, ...], place: str) -> SpecError:
+    given = problem["input"].get(path[-1]) if isinstance(problem["input"], dict) else ""
+    if not isinstance(given, str):
+        return SpecError("D204", f"must be text, not {_shown(given)}.", where=place)
     tags = re.findall(r"'([^']*)'", problem["ctx"]["expected_tags"])
     tag = str(problem["ctx"]["tag"])
     field = next((part for part in reversed(path[:-1]) if isinstance(part, str)), "")
@@ -113,22 +137,68 @@ def _unknown_choice(problem: Any, path: tuple[str | int, ...], place: str) -> Sp
     return SpecError("D203", f"no {noun} {_shown(tag)}.", where=place, hint=hint + see)
 
 
-def _complaint(problem: Any) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind == "missing":
-        return "missing."
-    if kind == "union_tag_not_found":
+def _complaint(problems: Sequence[Any]) -> str:
+    """What is wrong with one value: several problems where no member of a union takes it."""
+    problem = problems[0]
+    kind = problem["type"]
+    if kind in {"missing", "union_tag_not_found"}:
         return "missing."
     if kind in {"value_error", "assertion_error"}:
         return re.sub(r"^(Value|Assertion) error, ", "", problem["msg"]).rstrip(".").replace("\n", " ") + "."
+    return _size(problem) if kind in _SIZED else f"{_must(problems)}, not {_shown(problem['input'])}."
+
+
+def _must(problems: Sequence[Any]) -> str:
+    """What a value must be."""
+    problem = problems[0]
+    kind, context = problem["type"], problem.get("ctx", {})
     if kind in _COMPARED:
         limits = {name: f"{limit:g}" if isinstance(limit, float) else limit for name, limit in context.items()}
-        return f"must be {_COMPARED[kind].format(**limits)}, not {_shown(problem['input'])}."
-    wanted = _WANTED.get(kind.split("_")[0])
-    if wanted and kind.endswith(("_type", "_parsing", "_from_float", "_required", "_size")):
-        return f"must be {wanted}, not {_shown(problem['input'])}."
-    message = problem["msg"].replace("Input should be", "must be").replace("\n", " ")
-    return f"{message}, not {_shown(problem['input'])}."
+        return f"must be {_COMPARED[kind].format(**limits)}"
+    if kind == "string_pattern_mismatch":
+        pattern = context["pattern"]
+        return f"must be {PATTERNS.get(pattern, f'text that matches {pattern}')}"
+    if wanted := list(dict.fromkeys(filter(None, map(_wanted, problems)))):
+        return f"must be {_either(wanted)}"
+    return str(problem["msg"]).replace("Input should be", "must be").replace("\n", " ")
+
+
+def _wanted(problem: Any) -> str:
+    """What a problem of type says should stand there; empty for a problem of another kind."""
+    kind = problem["type"]
+    if kind == "literal_error":
+        return _either([f'"{choice}"' for choice in _choices(problem)])
+    return _WANTED.get(kind.split("_")[0], "") if kind.endswith(_MISFITS) else ""
+
+
+def _choices(problem: Any) -> list[str]:
+    return re.findall(r"'((?:[^'\\]|\\.)*)'", problem["ctx"]["expected"])
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join((", ".join(words[:-1]), words[-1]) if len(words) > 1 else words)
+
+
+def _size(problem: Any) -> str:
+    """How long a text, a list or a mapping must be, and how long it is."""
+    limit, side, unit = _SIZED[problem["type"]]
+    most, given = problem["ctx"][limit], problem["input"]
+    if most == 1 and side == "more":
+        return "must not be empty."
+    units = unit if most == 1 else {"character": "characters", "entry": "entries"}[unit]
+    has = f"not {_shown(given)}" if isinstance(given, str) else f"and this has {len(given):,}"
+    return f"must have {most:,} {units} or {side}, {has}."
+
+
+def _wrapped(problem: Any, beside: Sequence[Any]) -> str:
+    """How a bare text is written where a list or a choice is wanted."""
+    given = problem["input"]
+    if not isinstance(given, str) or not re.fullmatch(r"[\w./*-]{1,40}", given):
+        return ""
+    if problem["type"] == "model_attributes_type":
+        return f"Write `{{kind: {given}}}`."
+    lists = {"list_type", "tuple_type", "set_type", "frozen_set_type"}
+    return f"Write `[{given}]`." if {one["type"] for one in beside} <= lists else ""
 
 
 def _shown(value: Any) -> str:

@@ -433,7 +433,10 @@ def explained(text: str, *, model: object = Spec) -> str:
         ("name: x\nseed: 1.5", "D204 s.yaml line 2: seed: must be a whole number, not 1.5."),
         ("name: x\nsources: {}", "D204 s.yaml line 2: sources: must be a list, not a mapping."),
         ("name: x\nmix: [1]", "D204 s.yaml line 2: mix: must be a mapping of `key: value`, not a list."),
-        ("name: x\nshape: chat", 'D204 s.yaml line 2: shape: must be a mapping of `key: value`, not "chat".'),
+        (
+            "name: x\nshape: chat",
+            'D204 s.yaml line 2: shape: must be a mapping of `key: value`, not "chat". Write `{kind: chat}`.',
+        ),
         (
             "name: x\nshortage: repeet",
             'D203 s.yaml line 2: shortage: no choice "repeet". Did you mean "repeat"? '
@@ -447,7 +450,10 @@ def explained(text: str, *, model: object = Spec) -> str:
             "name: x\nmix:\n  ability:\n    math: {record: 1}",
             'D202 s.yaml line 4: mix.ability.math.record: unknown key. Did you mean "records"?',
         ),
-        ("name: x\nmix: {ability: {math: a}}", 'D204 s.yaml line 2: mix.ability.math: must be a number, not "a".'),
+        (
+            "name: x\nmix: {ability: {math: a}}",
+            'D204 s.yaml line 2: mix.ability.math: must be a number or a mapping of `key: value`, not "a".',
+        ),
         (
             "name: x\nsources:\n- dataset:\n    tilte: a\n    shape: {kind: alpaca}",
             'D202 s.yaml line 4: sources.0.dataset.tilte: unknown key. Did you mean "title"?',

@@ -117,7 +117,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
         return
     if not folder.is_dir():
         siblings = [entry.name for entry in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        hint = did_you_mean(folder.name, siblings) or "Name a folder with files of data, or one file."
+        near = [name for name in siblings if name != folder.name]
+        hint = did_you_mean(folder.name, near) or "Name a folder with files of data, or one file."
         raise SpecError("D206", "no such file or folder.", where=str(folder), hint=hint)
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from doit import catalogue, yamlio
 from doit.curation.rules.base import Rule
-from doit.curation.rules.contamination import Contaminated
+from doit.curation.rules.contamination import BenchmarkFiles, Contaminated
 from doit.errors import DoitError, SpecError, did_you_mean
 from doit.mixtures.spec import MixSource, MixtureSpec
 from doit.mixtures.variants import expand
@@ -129,17 +129,22 @@ def find_benchmarks(rules: Sequence[Rule], folder: Path) -> tuple[tuple[Rule, ..
     return tuple(written), tuple(found.values())
 
 
-def _benchmark(given: str | DatasetCard, folder: Path) -> SourceFiles:
+def _benchmark(given: str | BenchmarkFiles | DatasetCard, folder: Path) -> SourceFiles:
     """A benchmark's card, with its files as the spec's folder sees them, and those files."""
-    card, beside = given, folder
-    if isinstance(card, str):
-        card, path = load_card(card, beside=folder)
-        beside = path.parent if str(given).endswith((".yaml", ".yml")) else folder
+    if isinstance(given, BenchmarkFiles):
+        card, beside = load_card(given.dataset, beside=folder)[0], folder
+        card = card.model_copy(update={"source": card.source.model_copy(update={"files": given.files})})
+    elif isinstance(given, str):
+        card, path = load_card(given, beside=folder)
+        beside = path.parent if given.endswith((".yaml", ".yml")) else folder
+    else:
+        card, beside = given, folder
     mix = MixSource(dataset=card)
     if card.source.hub is not None and card.source.files is None:
         return _fetched(mix, card)
     if card.source.files is None:
-        hint = "Write `files:` under its `source`."
+        own = "Write `files:` under its `source`."
+        hint = f"Write `{{dataset: {given}, files: …}}`." if isinstance(given, str) else own
         raise SpecError("D204", f'"{card.name}" names no files.', where="curation.against", hint=hint)
     listed = (card.source.files,) if isinstance(card.source.files, str) else card.source.files
     paths = _expand(listed, beside, f"curation.against: {card.name}")

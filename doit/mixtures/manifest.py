@@ -119,7 +119,7 @@ class RuleFile(Frozen):
     """One file that a rule read beside the sources."""
 
     of: str
-    """A benchmark's name, or the rule's field that names it: `scores`, `embeddings` or `tokenizer`."""
+    """A benchmark's name, or the rule's field that names it: `scores`, `embeddings`, `names` or `tokenizer`."""
     file: str
     """As the spec's folder sees it."""
     bytes: int

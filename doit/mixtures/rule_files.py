@@ -1,4 +1,4 @@
-"""Files that rules read beside the sources: benchmarks, scores, vectors and tokenizers; named in the manifest."""
+"""Files that rules read beside the sources: benchmarks, scores, vectors, names, tokenizers; the manifest names them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from doit import storage
 from doit.curation.rules.base import Rule
 from doit.curation.rules.contamination import Contaminated
+from doit.curation.rules.script import NameFiles, Script
 from doit.errors import SpecError, StorageError
 from doit.mixtures.loading import Resolved, SourceFiles
 from doit.mixtures.manifest import RuleFile
@@ -56,9 +57,15 @@ def place_rules(
     """
     placed = []
     for rule in rules:
-        update = {}
+        update: dict[str, str | NameFiles] = {}
+        names = []
         for field, name in _named([rule]):
-            update[field] = _inside(_found(_meant(files, field, name), name, find, folder, where), folder)
+            path = _inside(_found(_meant(files, field, name), name, find, folder, where), folder)
+            if field == "names":
+                names.append(path)
+                update[field] = NameFiles(file=tuple(names))
+            else:
+                update[field] = path
         placed.append(rule.model_copy(update=update) if update else rule)
     cards = [card for rule in rules if isinstance(rule, Contaminated) for card in rule.against]
     benchmarks = {card.name: card for card in cards if isinstance(card, DatasetCard)}
@@ -72,6 +79,8 @@ def _named(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
             name = getattr(rule, field, None)
             if isinstance(name, str):
                 yield field, name
+        for name in rule.name_files if isinstance(rule, Script) else ():
+            yield "names", name
 
 
 def _meant(files: Sequence[RuleFile], field: str, name: str) -> RuleFile | None:

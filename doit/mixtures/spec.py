@@ -14,7 +14,7 @@ from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean
 from doit.mixtures.planning.plan import Axis, Target
 from doit.schemas.abilities import ABILITIES, OTHER
-from doit.schemas.base import Frozen
+from doit.schemas.base import Frozen, Several
 from doit.schemas.card import DatasetCard, LanguageTag, Name, check_language_range
 
 AXES = ("language", "ability", "construction", "source")
@@ -78,7 +78,7 @@ class MixSource(Frozen):
 
     dataset: str | DatasetCard
     """Name of a shipped card, path of a card file, or a card written in place."""
-    files: str | tuple[str, ...] | None = None
+    files: str | Several | None = None
     """Paths or globs relative to the spec; they replace the card's own."""
     keep: Exact = Fraction(1)
     """The part of this source that may be used, 0 to 1."""

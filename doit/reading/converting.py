@@ -38,7 +38,7 @@ from doit.schemas.shapes import (
     ShareGpt,
     Templated,
 )
-from doit.schemas.shapes.base import CannotHold, check_order
+from doit.schemas.shapes.base import APART, CannotHold, check_order
 from doit.schemas.shapes.way_back import LOSSES, has_reasoning, without
 
 TARGETS: dict[str, Shape] = {
@@ -128,14 +128,15 @@ def described_input(file: Path, card: DatasetCard | None, kind: str | None) -> I
     if file.is_dir():
         raise SpecError("D206", "this is a folder, not a file.", where=str(file), hint="Name the files in it.")
     if not file.is_file():
-        raise SpecError("D206", "there is no such file.", where=str(file))
+        what = "this is no regular file." if file.exists() else "there is no such file."
+        raise SpecError("D206", what, where=str(file))
     if card is not None:
         return Input(file, card, f"dataset {card.name}")
     if kind is not None:
         return Input(file, _card_of(file, kind), "--shape")
     sniffed = sniff(file)
     if sniffed.card is None:
-        why = next(iter((*sniffed.doubts, *sniffed.evidence)), "")
+        why = " ".join(sniffed.doubts[:2] or sniffed.evidence[:1])
         hint = "Say --shape KIND (see `doit list shapes`) or --dataset CARD."
         raise SpecError("D204", f"nothing shows how to read this file. {why}".strip(), where=str(file), hint=hint)
     return Input(file, sniffed.card, " ".join(sniffed.evidence), sniffed.doubts)
@@ -197,7 +198,12 @@ def convert_files(
             work.take(one, writer, progress)
         if not work.written:
             counts = ", ".join(f"{count:,} {why}" for why, count in _unwritten(work).items()) or "no rows"
-            raise DataError("D320", f"there is nothing to write ({counts}).", where=str(inputs[0].file))
+            hint = f"The first: {work.first[0]}" if work.first else ""
+            raise DataError("D320", f"there is nothing to write ({counts}).", where=str(inputs[0].file), hint=hint)
+        gone = _unwritten(work).total() + work.lost.total()
+        if gone and out.exists() and any(out.samefile(one.file) for one in inputs):
+            what = f"this is one of the inputs, and {gone:,} of its rows would be gone in whole or in part."
+            raise StorageError("D101", what, where=str(out), hint="Choose another name.")
     read = [
         InputRead(file=str(one.file), shape=one.card.shape.kind, because=one.because, doubts=one.doubts)
         for one in inputs
@@ -229,7 +235,8 @@ def _check_call(inputs: Sequence[Input], out: Path, target: Shape, name: str, *,
                 if target.dialogue
                 else "this is dialogue"
             )
-            raise SpecError("D204", f'{what}, so "{name}" cannot be written.', where=str(one.file))
+            hint = "" if one.because.startswith(("--shape", "dataset ")) else "Say --shape KIND if it is read wrongly."
+            raise SpecError("D204", f'{what}, so "{name}" cannot be written.', where=str(one.file), hint=hint)
     if out.is_dir():
         raise StorageError("D101", "this is a folder.", where=str(out), hint="Name a file.")
     if out.exists() and not overwrite:
@@ -259,11 +266,15 @@ class _Conversion:
 
     def take(self, one: Input, writer: RowWriter, progress: Progress) -> None:
         """Convert one file."""
-        for batch in read_records(one.file, self._kept_apart(one.card)):
+        for batch in read_records(one.file, self._kept_apart(one.card), watch=True):
             for reject in batch.rejects:
                 self._reject(one.file, reject)
-            for row, conversation in _conversations(batch.records):
-                self._convert(conversation, f"{one.file} row {row:,}", writer)
+            for place, conversation in _conversations(batch.records):
+                where = f"{one.file} row {place[0]:,}"
+                unread = batch.unread.get(place, [])
+                if unread and not self.lossy:
+                    raise _unread(unread[0], one.card, where)
+                self._convert(conversation, where, writer, {APART.get(name, "reasoning") for name in unread})
             self.dropped.update({"where": len(batch.left_out)} if batch.left_out else {})
             count = batch.records.num_rows + len(batch.rejects) + len(batch.left_out)
             self.read += count
@@ -289,8 +300,8 @@ class _Conversion:
         if len(self.first) < SHOWN_REJECTS:
             self.first.append(f"{reject.code} {where}: {reject.reason}")
 
-    def _convert(self, conversation: Conversation, where: str, writer: RowWriter) -> None:
-        lost: set[str] = set()
+    def _convert(self, conversation: Conversation, where: str, writer: RowWriter, lost: set[str]) -> None:
+        """Write one row; `lost` is what reading it has left out already."""
         while True:
             try:
                 writer.write(self._row(conversation))
@@ -336,8 +347,16 @@ def _thoughts(conversation: Conversation) -> list[str | None]:
     return [thought or None for thought in conversation.reasoning or ()] if has_reasoning(conversation) else []
 
 
-def _conversations(records: pa.Table) -> Iterator[tuple[int, Conversation]]:
-    columns = (records.column(name).to_pylist() for name in ("row", "messages", "reasoning", "tools"))
-    for row, messages, reasoning, tools in zip(*columns, strict=True):
+def _unread(name: str, card: DatasetCard, where: str) -> SpecError:
+    what = LOSSES[APART.get(name, "reasoning")]
+    told = f"field `{name}` would be lost: shape `{card.shape.kind}` does not read {what} there."
+    hint = "Name a shape or a card that does, or add --lossy: what is lost is counted."
+    return SpecError("D213", told, where=where, hint=hint)
+
+
+def _conversations(records: pa.Table) -> Iterator[tuple[tuple[int, int], Conversation]]:
+    """(row, part) and conversation of every record."""
+    columns = (records.column(name).to_pylist() for name in ("row", "part", "messages", "reasoning", "tools"))
+    for row, part, messages, reasoning, tools in zip(*columns, strict=True):
         turns = [(message["role"], message["content"]) for message in messages]
-        yield row, Conversation(turns, reasoning, tools)
+        yield (row, part), Conversation(turns, reasoning, tools)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -144,7 +145,7 @@ def _read_line(text: Text, row: int, byte: int, line: bytes, length: int = 0) ->
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return text.bad(row, byte, *explain(line, error), line.rstrip(b"\r")) if line.strip(_BLANK) else None
-    key = repeated_key(line, value)
+    key = repeated_key(line, value) if isinstance(value, dict | list) else None
     return Row(row, text.place(byte), value) if key is None else _repeated(text, row, byte, line, key)
 
 
@@ -181,13 +182,19 @@ def explain(data: bytes, error: orjson.JSONDecodeError) -> tuple[str, str]:
     except UnicodeDecodeError as undecodable:
         at = undecodable.start
         return "D303", f"byte {at:,} of the row (0x{data[at]:02x}) is not UTF-8."
-    code = "D304" if "surrogate" in error.msg else "D302"
-    said = next((ours for theirs, ours in _REASONS.items() if theirs in error.msg), error.msg)
+    code, said = _told(error.msg)
     if match := _NOT_A_NUMBER.match(text, max(error.pos - 1, 0)) or _NOT_A_NUMBER.match(text, error.pos):
         said = f"{match[0]} is no JSON value"
     elif match := _PYTHON.match(text, error.pos):
         said = f"{match[0]} is Python's spelling, not JSON's"
     return code, f"{said}, at character {error.pos + 1:,} of the row."
+
+
+@cache
+def _told(message: str) -> tuple[str, str]:
+    """The code and our words for one of orjson's messages, of which there are few."""
+    said = next((ours for theirs, ours in _REASONS.items() if theirs in message), message)
+    return "D304" if "surrogate" in message else "D302", said
 
 
 def _piece_rows(text: Text, row: int, opener: bytes) -> Batches:

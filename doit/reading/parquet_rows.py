@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from doit.reading.raw import (
     BATCH_ROWS,
@@ -58,6 +56,8 @@ def parquet_rows(path: Path) -> Batches:
 
 def _steps(path: Path) -> Iterator[tuple[pa.RecordBatch, int]]:
     """All rows, a few at a time. Texts stay in their dictionaries until it is known how long the rows are."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and most files are text
+
     with pq.ParquetFile(path) as file:
         leaves = [file.schema.column(number) for number in range(len(file.schema.names))]
         plain = pa.schema([field.with_type(_plain(field.type)) for field in file.schema_arrow])
@@ -92,6 +92,8 @@ def _width(step: pa.RecordBatch) -> int:
 def _column_width(column: pa.Array) -> int:
     kind = column.type
     if pa.types.is_dictionary(kind):
+        import pyarrow.compute as pc  # noqa: PLC0415 - as above
+
         lengths = pc.binary_length(column.dictionary)
         return pc.sum(lengths.take(column.indices).cast(pa.int64())).as_py() or 0
     if pa.types.is_struct(kind):

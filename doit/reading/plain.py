@@ -54,6 +54,8 @@ def plain_rows(values: Sequence[Any], flat: Flat, empties: Mapping[str, Empties]
         The plain rows, or None where there is none.
     """
     mask = np.fromiter((type(value) is dict for value in values), bool, len(values))
+    if not mask.any():
+        return None
     rows = values if mask.all() else [value if type(value) is dict else {} for value in values]
     columns = {}
     for key in dict.fromkeys((*flat.required, *flat.optional)):

@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from doit.reading.labels import Labels, list_array, text_array
 from doit.reading.plain import (
     PlainRows,
     digests_array,
@@ -29,8 +30,7 @@ from doit.reading.plain import (
     plain_rows,
 )
 from doit.reading.rows import Bad, CutRows, Layout, Row, read_cut, read_rows, read_span
-from doit.schemas.abilities import ABILITIES, OTHER, clean_label, fold_label
-from doit.schemas.card import AbilityRule, DatasetCard
+from doit.schemas.card import DatasetCard
 from doit.schemas.record import counted
 from doit.schemas.shapes import BadRow, Conversation
 from doit.schemas.shapes.base import MISSING, check_order, find, is_key, kind_of, list_at, need_object
@@ -40,6 +40,7 @@ RAW_LIMIT = 65_536
 """Characters of a rejected row that are kept."""
 NESTED_JSON = 254
 """How deep a value may be nested that a record keeps as JSON text, such as tools: orjson writes no more."""
+_ATOMS = (int, float, bool, type(None))
 _TOO_DEEP = (orjson.JSONEncodeError, RecursionError)
 
 FRESH = pa.schema(
@@ -87,6 +88,8 @@ class Batch:
     """Labels that the card's map lacks."""
     rows: int
     """One more than the highest row number so far; 0 where no row has a number."""
+    unread: dict[tuple[int, int], list[str]]
+    """(row, part) of a record -> fields with thinking or tools that the shape leaves out, where that was asked for."""
 
 
 def layout_of(card: DatasetCard) -> Layout:
@@ -101,18 +104,21 @@ def layout_of(card: DatasetCard) -> Layout:
     )
 
 
-def read_records(path: Path, card: DatasetCard, span: tuple[int, int] | None = None) -> Iterator[Batch]:
+def read_records(
+    path: Path, card: DatasetCard, span: tuple[int, int] | None = None, *, watch: bool = False
+) -> Iterator[Batch]:
     """Read one file with its card, batch by batch, in file order.
 
     Args:
         path: the file.
         card: its dataset card.
         span: a stretch of `doit.reading.rows.spans`, whose rows are then numbered from 0; None = the whole file.
+        watch: tell of fields that the shape leaves out; every row is then taken by itself.
 
     Yields:
         Batches in which every row is a record (or several), a reject, or left out by `where`.
     """
-    shaper = _Shaper(card, path.stem)
+    shaper = _Shaper(card, path.stem, watch=watch)
     if shaper.flat is not None:
         yield from map(shaper.batch, read_cut(path, layout_of(card), span))
     else:
@@ -140,6 +146,7 @@ class _Columns:
     rejects: list[Reject] = field(default_factory=list)
     left_out: list[tuple[int, int]] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
+    unread: dict[tuple[int, int], list[str]] = field(default_factory=dict)
 
     def add(self, row: int, part: int, made: Conversation) -> None:
         """Append the columns that follow from the conversation alone."""
@@ -162,42 +169,37 @@ class _Columns:
 
     def table(self) -> pa.Table:
         """The columns of `FRESH`."""
-        pairs = pa.StructArray.from_arrays([_texts(self.roles), _texts(self.contents)], ["role", "content"])
+        pairs = pa.StructArray.from_arrays([text_array(self.roles), text_array(self.contents)], ["role", "content"])
         arrays = [
             hex_texts(b"".join(self.ids)),
             digests_array(b"".join(self.written)),
             pa.ListArray.from_arrays(integers(np.array(self.offsets, np.int32)), pairs),
-            _text_lists(self.reasoning),
-            _texts(self.tools),
-            _texts(self.abilities),
-            _text_lists(self.tags),
+            list_array(self.reasoning),
+            text_array(self.tools),
+            text_array(self.abilities),
+            list_array(self.tags),
             integers(np.array(self.rows, np.int64)),
             integers(np.array(self.parts, np.int32)),
-            _texts(self.groups),
+            text_array(self.groups),
             integers(np.array(self.turns, np.int32)),
             integers(np.array(self.chars, np.int32)),
         ]
         return pa.Table.from_arrays(arrays, schema=FRESH)
 
 
-def _texts(values: Sequence[str | None]) -> pa.Array:
-    return pl.Series(values, dtype=pl.String).to_arrow().cast(pa.string())
-
-
-def _text_lists(values: Sequence[Sequence[str | None] | None]) -> pa.Array:
-    return pl.Series(values, dtype=pl.List(pl.String)).to_arrow().cast(pa.list_(pa.string()))
-
-
 class _Shaper:
     """Turns rows into records by one card."""
 
-    def __init__(self, card: DatasetCard, stem: str) -> None:
+    def __init__(self, card: DatasetCard, stem: str, *, watch: bool = False) -> None:
         self.card = card
-        self.labels = _Labels(card, stem)
-        whole = card.each is None and card.where is None and card.preference is None and card.group is None
-        flat = card.shape.flat() if whole else None
+        self.watch = watch
+        self.labels = Labels(card, stem)
+        self.whole = card.each is None and card.where is None and card.preference is None and card.group is None
+        flat = card.shape.flat() if self.whole and not watch else None
         self.flat = flat if flat is not None and all(is_key(key) for key in flat.keys) else None
         self.empties = None if self.flat is None else empties_of(card.shape, self.flat)
+        self.hollow: dict[type, BadRow | None] = {}
+        """Type of a value of which no more is looked at -> why it makes no record, None where it makes one."""
 
     def batch(self, read: Sequence[Row | Bad] | CutRows) -> Batch:
         """Everything that some rows make, in their order."""
@@ -225,9 +227,9 @@ class _Shaper:
         table = pa.concat_tables(tables).combine_chunks().sort_by("row") if mixed else tables[0]
         columns.rejects.sort(key=lambda reject: (reject.row is None, reject.row or 0, reject.part or 0))
         if isinstance(read, CutRows):
-            return Batch(table, columns.rejects, columns.left_out, columns.unknown, read.stop)
+            return Batch(table, columns.rejects, columns.left_out, columns.unknown, read.stop, columns.unread)
         numbers = (row.row for row in reversed(rows) if row.row is not None)
-        return Batch(table, columns.rejects, columns.left_out, columns.unknown, next(numbers, -1) + 1)
+        return Batch(table, columns.rejects, columns.left_out, columns.unknown, next(numbers, -1) + 1, columns.unread)
 
     def _cut_tables(self, cut: CutRows, columns: _Columns) -> list[pa.Table]:
         """The plain ones of rows that were cut; the others are taken one by one."""
@@ -264,6 +266,11 @@ class _Shaper:
 
     def take(self, row: Row, columns: _Columns) -> None:
         """Append the record (or the records) of a row to `columns`, or say why there is none."""
+        if self.whole and (type(row.value) in _ATOMS or not row.value):
+            refused = self._refused(row.value)
+            if refused is not None:
+                columns.rejects.append(_reject(row, 0, row.value, refused))
+                return
         try:
             values = [row.value] if self.card.each is None else list(_parts(row.value, self.card.each))
         except BadRow as bad:
@@ -276,6 +283,14 @@ class _Shaper:
                 if wrong is not None:
                     columns.rejects.append(_reject(row, part, value, wrong))
                 part += 1
+
+    def _refused(self, value: Any) -> BadRow | None:
+        """Why a number, a boolean, null or something empty makes no record: the same for all that are of its type."""
+        kind = type(value)
+        if kind not in self.hollow:
+            made = self._made(value)
+            self.hollow[kind] = made[0] if made and isinstance(made[0], BadRow) else None
+        return self.hollow[kind]
 
     def _made(self, value: Any) -> list[Conversation | BadRow | None]:
         """What the shape makes of a value; None where the card leaves the value out."""
@@ -310,6 +325,8 @@ class _Shaper:
             return bad
         except _TOO_DEEP:
             return _too_deep()
+        if self.watch and (unread := self.card.shape.unread(value)):
+            columns.unread[row.row, part] = unread
         columns.abilities.append(ability)
         columns.tags.append(tags)
         columns.groups.append(group)
@@ -319,53 +336,6 @@ class _Shaper:
         found = find(row, path)
         found = find(value, path) if found is MISSING else found
         return None if found is MISSING or found is None else str(found)
-
-
-class _Labels:
-    """A record's ability and native labels, by the card's rule."""
-
-    def __init__(self, card: DatasetCard, stem: str) -> None:
-        self.rule: AbilityRule | None = card.ability
-        self.scheme = (self.rule.scheme if self.rule else None) or card.name
-        self.stem = stem.rsplit("_", 1)[0]
-        plain = {fold_label(key): key for key in (*ABILITIES, OTHER)}
-        given = None if self.rule is None else self.rule.map
-        self.map = plain if given is None else {fold_label(label): key for label, key in given.items()}
-        self.seen: dict[str, tuple[str | None, str]] = {}
-
-    def columns(self, count: int, rows: Iterable[Row], unknown: Counter[str]) -> tuple[pa.Array, pa.Array]:
-        """`of` for many rows, as Arrow columns; looks at the rows only where the rule does."""
-        if self.rule is None or self.rule.constant is not None:
-            constant = None if self.rule is None else self.rule.constant
-            nothing = pa.ListArray.from_arrays(integers(np.zeros(count + 1, np.int32)), _texts([]))
-            return pl.repeat(constant, count, dtype=pl.String, eager=True).to_arrow().cast(pa.string()), nothing
-        found = [self.of(row.value, unknown) for row in rows]
-        return _texts([ability for ability, _ in found]), _text_lists([tags for _, tags in found])
-
-    def of(self, row: Any, unknown: Counter[str]) -> tuple[str | None, list[str]]:
-        """(ability, tags) of a row; counts a label that the map lacks."""
-        if self.rule is None:
-            return None, []
-        if self.rule.constant is not None:
-            return self.rule.constant, []
-        value = self.stem if self.rule.field is None else find(row, self.rule.field)
-        if value is MISSING or value is None or value == "":
-            return None, []
-        labels = value if isinstance(value, list) else [value]
-        found = [self._one(str(label)) for label in labels]
-        for ability, label in found:
-            if ability is None:
-                unknown[label] += 1
-        first = next((ability for ability, _ in found if ability is not None), None)
-        if self.rule.field is None or self.rule.map is None:
-            found = [pair for pair in found if pair[0] is None]
-        return first, [f"{self.scheme}:{label}" for _, label in found]
-
-    def _one(self, label: str) -> tuple[str | None, str]:
-        known = self.seen.get(label)
-        if known is None:
-            known = self.seen[label] = (self.map.get(fold_label(label)), clean_label(label))
-        return known
 
 
 def identify(made: Conversation) -> tuple[bytes, bytes]:

@@ -77,6 +77,25 @@ def scores_of(records: pl.DataFrame, scores: pl.DataFrame) -> pl.Series:
     return wanted.join(scores, on=names, how="left", maintain_order="left")["score"]
 
 
+def matched(found: pl.Series, path: str, what: str) -> str:
+    """What to say where a file from outside has nothing for some records; empty where it has something for all.
+
+    Args:
+        found: of every record what the file has for it, null where that is nothing.
+        path: of the file, as the spec names it.
+        what: what the file should have, such as `a vector`.
+
+    Raises:
+        DataError: D310, it has nothing for any record, so that the rule would do nothing.
+    """
+    absent = found.null_count()
+    if absent and absent == len(found):
+        what = f"none of {absent:,} records has {what} here."
+        raise DataError("D310", what, where=path, hint="Its rows must name records as the mixture's ledger does.")
+    there = len(found) - absent
+    return f"D310 {path}: only {there:,} of {len(found):,} records have {what} here." if absent else ""
+
+
 def _where(path: Path, row: Row | Bad) -> str:
     return str(path) if row.row is None else f"{path}: row {row.row}"
 

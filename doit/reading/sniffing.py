@@ -93,7 +93,7 @@ def sniff(path: Path, *, shown: str | None = None) -> Sniffed:
         why = "One object of settings or names of files, no rows of text."
         return Sniffed(None, None, (why,), 0.0, ("A configuration or index file, not data.",), "config")
     if not believed:
-        return _unknown(seen[0])
+        return _unknown(seen[0], max(tried, key=_Trial.score, default=None))
     return _told(max(believed, key=_Trial.score), shown)
 
 
@@ -264,7 +264,8 @@ def _told(best: _Trial, shown: str) -> Sniffed:
     if ignored := _ignored(best, columns):
         doubts.append(f"Columns that would be ignored: {quoted(ignored, 12)}.")
     if view.bad:
-        doubts.append(f"{len(view.bad):,} broken rows in the sample, such as {view.bad[0].code}: {view.bad[0].reason}")
+        rows = "1 broken row" if len(view.bad) == 1 else f"{len(view.bad):,} broken rows"
+        doubts.append(f"{rows} in the sample, such as {view.bad[0].code}: {view.bad[0].reason}")
     worse = [name for name in columns if hints_at(name, "rejected")]
     if worse and not any("Preference data" in doubt for doubt in doubts):
         doubts.append(f"Preference data: {quoted(worse)} is left out.")
@@ -298,8 +299,9 @@ def _ignored(best: _Trial, columns: Sequence[str]) -> list[str]:
             named = value if isinstance(value, (tuple, list)) else [value]
             used |= {str(name).removeprefix("json:").split(".", 1)[0] for name in named if isinstance(name, str)}
             used |= {name for name in named if isinstance(name, str)}
+        used -= {name for row in best.view.rows for name in best.card.shape.unread(row)}
     used.add((best.candidate.each or "").split(".", 1)[0])
-    return [name for name in columns if name not in used and not hints_at(name, "tools")]
+    return [name for name in columns if name not in used]
 
 
 def _is_config(path: Path, seen: Sequence[View], believed: Sequence[_Trial]) -> bool:
@@ -326,11 +328,19 @@ def _without_rows(path: Path, seen: Sequence[View]) -> Sniffed:
     return Sniffed(None, None, (), 0.0, (f"Cannot be read: {bad.code} {bad.reason}",), "unreadable")
 
 
-def _unknown(view: View) -> Sniffed:
+def _unknown(view: View, nearest: _Trial | None) -> Sniffed:
+    """A file that no card reads, with what is in the way of the most likely one."""
     columns = columns_of(view.rows, depth=0)
     answers = [c.path for c in columns.values() if c.wordy() and (hints_at(c.path, "answer"))]
     why = f"{len(view.rows):,} sampled rows with {quoted(columns)}." if columns else "Rows of no known structure."
     doubts = ["No shape that is known reads these rows."]
+    if nearest is not None and nearest.card is not None and nearest.reasons:
+        doubts.append(f"As `{nearest.card.shape.kind}` none fits: {nearest.reasons[0][0]}")
+    alone = next(iter(columns)) if len(columns) == 1 else ""
+    if sign := next((sign for sign in ";|\t" if sign in alone), ""):
+        doubts.append(
+            f"The only column is called {alone!r}: if `{sign}` parts columns, declare `delimiter` under `source`."
+        )
     if answers or any("answer" in name or "generated" in name for name in columns):
         doubts.append("They look like answers whose questions are in another file.")
     return Sniffed(None, None, (why,), 0.0, tuple(doubts), "unknown", columns=tuple(sorted(columns)))

@@ -91,12 +91,14 @@ class Text:
         total: int | None = None,
     ) -> Bad:
         """A `Bad` of this text: `data` are its bytes, of `total` where only the first are at hand."""
+        place = None if offset is None else self.place(offset)
+        reason = f"{self.where}: {reason}" if self.where else reason
+        if total is None and len(data) <= RAW_BYTES:
+            return Bad(row, place, code, reason, field, self._shown(data))
         total = len(data) if total is None else total
         kept = min(RAW_BYTES, len(data))
         while 0 < kept < len(data) and data[kept] & 0xC0 == 0x80:
             kept -= 1
-        place = None if offset is None else self.place(offset)
-        reason = f"{self.where}: {reason}" if self.where else reason
         return Bad(row, place, code, reason, field, cut_raw(self._shown(data[:kept]), kept, total))
 
     def _shown(self, data: bytes) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+
+Several = Annotated[tuple[str, ...], Field(min_length=1)]
+"""Columns or paths, where a field takes one or several: an empty list would read nothing."""
 
 
 class Frozen(BaseModel):

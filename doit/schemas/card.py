@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from doit.errors import SpecError
 from doit.schemas.abilities import Ability, fold_label
-from doit.schemas.base import Frozen
+from doit.schemas.base import Frozen, Several
 from doit.schemas.crosswalk import crosswalk
 from doit.schemas.record import Construction
 from doit.schemas.shapes import AnyShape
@@ -51,11 +51,11 @@ class Source(Frozen):
     """`owner/name` of the set on the Hugging Face Hub."""
     revision: str | None = None
     """Commit, branch or tag of that repository."""
-    files: str | tuple[str, ...] | None = None
+    files: str | Several | None = None
     """Paths or globs, relative to the spec (or to the repository on the Hub)."""
     encoding: str | None = None
     """Encoding of the text, where it is not UTF-8. Never guessed."""
-    columns: tuple[str, ...] | None = None
+    columns: Several | None = None
     """Names of the columns of a delimited file that has no header."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """Delimiter, where the suffix does not say it."""
@@ -102,7 +102,7 @@ class AbilityRule(Frozen):
 class Preference(Frozen):
     """Which of two or more columns of a row is the chosen side, where other columns say so."""
 
-    votes: str | tuple[str, ...]
+    votes: str | Several
     """Column, or columns of several judges, with the vote."""
     of: dict[str, str] = Field(min_length=2)
     """Vote, as a text -> the column that it chooses. Any other vote chooses none."""
@@ -140,9 +140,9 @@ class DatasetCard(Frozen):
     task: tuple[TaskTag, ...] = ("unknown",)
     construction: Construction = "unknown"
     """How it was made: Alpaca-CoT's HG, SI, MIX and COL are human, self_instruct, mixed and collection."""
-    rows: str = "auto"
+    rows: str = Field(default="auto", min_length=1)
     """Where a file keeps its rows: auto, lines, file, values (of an object) or a path such as `data.*.paragraphs`."""
-    each: str | None = None
+    each: str | None = Field(default=None, min_length=1)
     """A path: every element of the list there becomes a record of its own, with the row's other fields around it. Of a
     row that is a list, those are called by their places: `"0"`, `"1"`."""
     where: dict[str, Any] | None = None

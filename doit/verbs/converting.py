@@ -68,6 +68,10 @@ def _export(
     """`convert` of a mixture."""
     from doit.mixtures.exporting.export import export_mixture
 
+    for path in paths:
+        if path.is_dir() and not (path / "manifest.json").exists():
+            hint = "Name the files in the folder, or the folder of one mixture."
+            raise SpecError("D206", "no mixture here: manifest.json is missing.", where=str(path), hint=hint)
     if len(paths) > 1:
         folder = next(path for path in paths if path.is_dir())
         raise SpecError("D204", "a mixture is converted alone.", where=str(folder), hint="Name one folder.")
@@ -80,9 +84,14 @@ def _export(
 def _target_card(name: str) -> DatasetCard:
     """The card that `convert` is to write like."""
     from doit import catalogue
+    from doit.mixtures.exporting.trainer_formats import FORMATS
     from doit.mixtures.loading import load_card
     from doit.reading.converting import TARGETS
 
+    if name in FORMATS:
+        told = f'"{name}" is made of a mixture, and no input is the folder of one.'
+        hint = "Name the folder of one mixture; of files, doit build makes a mixture."
+        raise SpecError("D203", told, where="--to", hint=hint)
     if not catalogue.is_path(name) and name not in catalogue.names("schemas"):
         known = ", ".join(TARGETS)
         hint = f"{did_you_mean(name, TARGETS)} Known: {known}; or a dataset card.".strip()

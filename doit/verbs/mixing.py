@@ -48,10 +48,11 @@ def build(
         DataError: the data is wrong or too little.
         StorageError: OUT holds something else, or the disk refused.
     """
+    resolved = find_spec(spec, overrides)
+
     from doit.inspecting.notebook import Built, shown
     from doit.mixtures.building.build import build_mixture
 
-    resolved = find_spec(spec, overrides)
     answer = build_mixture(resolved, Path(out), pages=pages, workers=jobs, engine=engine, strict=strict)
     return shown(answer, Built)
 
@@ -110,9 +111,13 @@ def curate(
     from doit.mixtures.curated_files import rules_of, sources_of
     from doit.mixtures.loading import load_card, resolve
     from doit.reading.converting import described_input
+    from doit.reading.row_writing import SUFFIXES
 
     if dataset is not None and shape is not None:
         raise SpecError("D204", "both `dataset` and `shape` are given.", hint="A card has a shape: leave `shape` out.")
+    if Path(out).suffix.lower() in SUFFIXES and not Path(out).exists():
+        hint = "Name a folder: the rows will be in its `data`."
+        raise SpecError("D204", "this is the name of a file, and a folder is made.", where=str(out), hint=hint)
     left_out: list[str] = []
     wanted, folder = rules_of(Path(rules)), Path(rules).parent
     paths = [Path(inputs)] if isinstance(inputs, str | Path) else [Path(path) for path in inputs]

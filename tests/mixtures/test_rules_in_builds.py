@@ -83,7 +83,8 @@ def test_a_benchmark_may_be_a_card_file_beside_its_data(tmp_path: Path) -> None:
     ("against", "said"),
     [
         ("nowhere.yaml", "D206"),
-        ("gsm8k", "D203"),
+        ("gsm8k", "D204"),
+        ("no-such-benchmark", "D203"),
         ({"name": "b", "shape": {"kind": "prompts"}}, "D204 .*names no files"),
         ({"name": "b", "shape": {"kind": "prompts"}, "source": {"files": "no.jsonl"}}, "D206"),
     ],

@@ -28,8 +28,8 @@ from tests.reading.malformed_files import file_cases, parquet, zipped, zstd
 from tests.reading.malformed_rows import row_cases
 
 CASES = [*json_cases(), *file_cases(), *row_cases()]
-SECONDS_PER_MIB = 15.0
-"""Three times what is promised, so that a slow machine fails nothing: work that grows with the square takes minutes."""
+SECONDS_PER_MIB = 5.0
+"""What is promised. The dearest takes 1 to 3 of the processor's seconds; work that grows with the square, minutes."""
 Built = tuple[Path, dict[str, list[tuple[str, Case]]]]
 """The folder of a mixture, and for each of its sources the files with their cases."""
 
@@ -133,6 +133,9 @@ HEAVY = {
     "repeated keys": lines(b'{"instruction":"x","output":"y","output":"z"}'),
     "code in texts": lines(b'{"instruction":"{\\"a\\" :\\"b\\\\\\":1}","output":"y"}'),
     "no objects": b"1\n" * 100,
+    "empty objects": b"{}\n" * 100,
+    "empty lists": b"[]\n" * 100,
+    "letters": b"x\n" * 100,
     "brackets": b"[" * 1000,
     "quotes": b'"' * 999 + b"\n",
     "commas": b"," * 999,
@@ -142,15 +145,19 @@ HEAVY = {
 
 @pytest.mark.parametrize("name", HEAVY)
 @pytest.mark.parametrize("file", ["a.jsonl", "a.json", "a.csv"])
-def test_a_mebibyte_of_it_takes_seconds_and_not_minutes(name: str, file: str, tmp_path: Path) -> None:
+def test_a_mebibyte_of_it_takes_at_most_five_seconds(name: str, file: str, tmp_path: Path) -> None:
     path = tmp_path / file
     body = (HEAVY[name] * (1 + (1 << 18) // len(HEAVY[name])))[: 1 << 18]
     path.write_bytes((b"[" if file == "a.json" else b"instruction,output\n" if file == "a.csv" else b"") + body)
 
-    start = time.process_time()
-    read(path, ALPACA)
+    def seconds() -> float:
+        start = time.process_time()
+        for _ in read_records(path, DatasetCard(name="x", **ALPACA)):
+            pass
+        return time.process_time() - start
 
-    assert time.process_time() - start < SECONDS_PER_MIB * path.stat().st_size / (1 << 20)
+    most = SECONDS_PER_MIB * path.stat().st_size / (1 << 20)
+    assert any(seconds() < most for _ in range(3)), "three times in a row: it is not the machine"
 
 
 MEASURE = """

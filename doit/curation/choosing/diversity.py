@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from doit.curation.duplicates.folding import folded
 from doit.curation.duplicates.grams import FACTORS, stirred
 from doit.curation.stretches import stretches
+from doit.progress import Progress
 
 GRAM = 3
 """Characters of a gram."""
@@ -43,8 +44,10 @@ def gram_vectors(texts: pl.Series) -> Vectors:
     """
     vectors = np.zeros((len(texts), 1 << WIDTH_BITS), dtype=np.int16)
     lengths = texts.str.len_chars().fill_null(0).to_numpy().astype(np.int64)
-    for rows in stretches(lengths, RUN_CHARS, RUN_ROWS):
-        vectors[rows] = _vectors(folded(texts[rows]).fill_null(""))
+    with Progress("making vectors", total=len(texts), unit="records") as progress:
+        for rows in stretches(lengths, RUN_CHARS, RUN_ROWS):
+            vectors[rows] = _vectors(folded(texts[rows]).fill_null(""))
+            progress.advance(rows.stop - rows.start)
     return vectors
 
 
@@ -121,7 +124,9 @@ class _Distances:
         self.seen[some] = self.count
 
 
-def farthest_first(vectors: Vectors, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def farthest_first(
+    vectors: Vectors, count: int, progress: Progress | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Choose records one by one, each time the one whose nearest chosen record is farthest (Gonzalez 1985).
 
     The first one is the first row; of equally far ones the first row is taken. Distances to the chosen only shrink, so
@@ -131,6 +136,7 @@ def farthest_first(vectors: Vectors, count: int) -> tuple[NDArray[np.int64], NDA
     Args:
         vectors: of `gram_vectors`, in ascending id.
         count: how many, at most as many as there are rows.
+        progress: is told of every record that is chosen.
 
     Returns:
         The rows chosen, in the order in which they were; and for every row which of these is nearest to it, as a place
@@ -145,6 +151,8 @@ def farthest_first(vectors: Vectors, count: int) -> tuple[NDArray[np.int64], NDA
             at = int(distances.far.argmax())
         rows[number] = at
         distances.choose(at)
+        if progress is not None:
+            progress.advance()
         if number in (0, count - 1):
             left = np.flatnonzero(distances.seen <= number)
             for start in range(0, len(left), SWEPT):

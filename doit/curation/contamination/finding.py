@@ -18,6 +18,7 @@ from doit.curation.contamination.benchmark_index import SHARED, BenchmarkIndex, 
 from doit.curation.contamination.word_runs import Places, Tokens, token_chunks
 from doit.curation.duplicates.folding import folded, reduced
 from doit.curation.stretches import stretches
+from doit.progress import Progress
 
 FOUND = {"at": pl.UInt32, "item": pl.UInt32, "coverage": pl.Float64, "start": pl.Int64, "end": pl.Int64}
 
@@ -59,14 +60,16 @@ def contaminated(
     sought, given = (_simplified(items), _simplified(texts)) if ignore_script else (items, texts)
     index = BenchmarkIndex.of(sought, words=words, characters=characters, coverage=coverage, short=short)
     rows = []
-    for first, tokens in token_chunks(given) if index.lookups else ():
-        for found in _found(tokens, index):
-            at, start, end = first + found.row, found.start, found.end
-            if tokens.refolded[found.row]:
-                start, end = _unfolded(given[at], start, end, folded)
-            if ignore_script:
-                start, end = _unfolded(texts[at], start, end, _simplified)
-            rows.append((at, found.item, found.coverage, start, end))
+    with Progress("looking for benchmark items", total=len(texts), unit="records") as progress:
+        for first, tokens in token_chunks(given) if index.lookups else ():
+            for found in _found(tokens, index):
+                at, start, end = first + found.row, found.start, found.end
+                if tokens.refolded[found.row]:
+                    start, end = _unfolded(given[at], start, end, folded)
+                if ignore_script:
+                    start, end = _unfolded(texts[at], start, end, _simplified)
+                rows.append((at, found.item, found.coverage, start, end))
+            progress.advance(len(tokens.rows) - 1)
     return pl.DataFrame(rows, schema=FOUND, orient="row").sort("at", "item")
 
 

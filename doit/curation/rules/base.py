@@ -183,7 +183,8 @@ class Rewriting(Rule):
         """New messages for some records.
 
         Args:
-            messages: `doit.table.MESSAGES_POLARS`, one list a record.
+            messages: `doit.table.MESSAGES_POLARS`, one list a record. Behind its turns may stand its thinking, as more
+                turns of the assistant.
             languages: the language tag of each record.
 
         Returns:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from doit.curation.rules.base import Benchmark, Comparing, Left, Of, Verdicts, text_of
 from doit.errors import SpecError
-from doit.schemas.base import Frozen
+from doit.schemas.base import Frozen, Several
 from doit.schemas.card import DatasetCard
 
 EXCERPT = 200
@@ -30,6 +30,28 @@ class Ngram(Frozen):
     """In Chinese, Japanese, Thai and other scripts without spaces."""
 
 
+class BenchmarkFiles(Frozen):
+    """A benchmark whose card lies elsewhere, and its files."""
+
+    dataset: Annotated[str, Field(min_length=1)]
+    """Name of a shipped card, or path of a card file."""
+    files: Annotated[str, Field(min_length=1)] | Several
+    """Paths or globs, relative to the spec."""
+
+
+def _form(given: Any) -> str:
+    """Which of its forms a benchmark is given in."""
+    if isinstance(given, BenchmarkFiles) or (isinstance(given, dict) and "dataset" in given):
+        return "files"
+    return "card" if isinstance(given, dict | DatasetCard) else "name"
+
+
+Against = Annotated[
+    Annotated[str, Tag("name")] | Annotated[BenchmarkFiles, Tag("files")] | Annotated[DatasetCard, Tag("card")],
+    Discriminator(_form),
+]
+
+
 class Contaminated(Comparing):
     """Records that hold an item of a benchmark: at least `coverage` of its n-grams.
 
@@ -37,8 +59,9 @@ class Contaminated(Comparing):
     """
 
     kind: Literal["contaminated"] = "contaminated"
-    against: tuple[str | DatasetCard, ...] = Field(min_length=1)
-    """Benchmarks: names of shipped cards, paths of card files, or cards written in place."""
+    against: tuple[Against, ...] = Field(min_length=1)
+    """Benchmarks: `{dataset: gsm8k, files: …}` with the name of a shipped card or the path of a card file, such a path
+    alone where the card names its files, or a card written in place."""
     ngram: Annotated[int, Field(ge=1, le=64)] | Ngram = 8
     """Tokens of an n-gram: of words, and of characters in scripts without spaces; or `{words: 13, characters: 8}`."""
     coverage: float = Field(default=0.7, gt=0, le=1)
@@ -62,7 +85,7 @@ class Contaminated(Comparing):
     @property
     def references(self) -> tuple[str, ...]:
         """What each benchmark is called: its name where the card is written here, else as `against` refers to it."""
-        return tuple(given if isinstance(given, str) else given.name for given in self.against)
+        return tuple(map(_reference, self.against))
 
     @property
     def lengths(self) -> Ngram:
@@ -112,6 +135,12 @@ class Contaminated(Comparing):
             items = benchmarks[name].items.select(*ITEM[1:], "prompt", "answer")
             frames.append(items.select(pl.lit(benchmarks[name].name).alias("benchmark"), pl.all()))
         return pl.concat(frames).sort(ITEM)
+
+
+def _reference(given: str | BenchmarkFiles | DatasetCard) -> str:
+    if isinstance(given, str):
+        return given
+    return given.dataset if isinstance(given, BenchmarkFiles) else given.name
 
 
 def _best(named: pl.DataFrame) -> pl.DataFrame:

@@ -20,7 +20,7 @@ def _checked(pattern: str) -> str:
     try:
         empty = pl.Series([""]).str.contains(pattern)[0]
     except pl.exceptions.ComputeError as error:
-        reason = " ".join(str(error).removeprefix("regex error: ").split("This error occurred")[0].split())
+        reason = " ".join(str(error).split("This error occurred")[0].rpartition("error: ")[2].split())
         what = f"not a regular expression of Polars: {reason[:300].rstrip('.')}."
         raise SpecError("D204", what, hint="It knows no look-around and no \\1.") from None
     if empty:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import polars as pl
 from pydantic import Field
 
 from doit.curation.conversion import Kept, Part, convert, convert_back, to_convert
 from doit.curation.rules.base import Rewriting
+from doit.errors import SpecError
+from doit.reading.names import read_names
+from doit.schemas.base import Frozen
 
 KeepOrConvert = Literal["keep", "convert"]
 IRREVERSIBLE = "script:irreversible"
+Name = Annotated[str, Field(min_length=1)]
+
+
+class NameFiles(Frozen):
+    """Names that are kept in files of their own (`doit.reading.names`)."""
+
+    file: Name | Annotated[tuple[Name, ...], Field(min_length=1)]
+    """A text file or several, relative to the spec: UTF-8, one name a line."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files, in order."""
+        return (self.file,) if isinstance(self.file, str) else self.file
 
 
 class Script(Rewriting):
@@ -28,13 +45,29 @@ class Script(Rewriting):
     urls: KeepOrConvert = "keep"
     quotes: KeepOrConvert = "convert"
     """What stands in 「」, 『』, “”, ‘’ or straight double quotes on one line, and lines that begin with `>`."""
-    names: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Words that stay as they are: names of people and places."""
+    names: tuple[Name, ...] | NameFiles = ()
+    """Words that stay as they are, such as names of people and places: a list, or `{file: names.txt}`."""
 
     @property
     def rewrites(self) -> bool:
         """See `Rewriting.rewrites`."""
         return self.to != "keep"
+
+    @property
+    def name_files(self) -> tuple[str, ...]:
+        """The files of names that the rule reads."""
+        return self.names.files if isinstance(self.names, NameFiles) else ()
+
+    def with_names(self, folder: Path) -> Self:
+        """The rule with the names of its files written out, so that it is known by them and not by their paths.
+
+        Args:
+            folder: where the paths start from.
+        """
+        if not isinstance(self.names, NameFiles):
+            return self
+        names = dict.fromkeys(name for file in self.name_files for name in read_names(folder / file))
+        return self.model_copy(update={"names": tuple(names)})
 
     def rewrite(self, messages: pl.Series, languages: pl.Series) -> pl.Series:
         """See `Rewriting.rewrite`."""
@@ -68,6 +101,8 @@ class Script(Rewriting):
 
     @property
     def _kept(self) -> Kept:
+        if isinstance(self.names, NameFiles):
+            raise SpecError("D203", "the names were not read.", where=f"rule {self.title}: names")
         parts: dict[Part, KeepOrConvert] = {"code": self.code, "urls": self.urls, "quotes": self.quotes}
         return Kept(frozenset(part for part, what in parts.items() if what == "keep"), self.names)
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from doit.curation.rules.base import Comparing, Left, Of, Verdicts, text_of
 from doit.errors import DataError, SpecError, did_you_mean
+from doit.progress import Progress
 from doit.schemas.base import Frozen
 
 OWN = ("turns", "chars", "tokens")
@@ -202,13 +203,15 @@ class FarthestFirst(Comparing):
         sizes = np.bincount(cells)
         counts, ends = counts_of(sizes, _exact(self.keep)), np.cumsum(sizes)
         nearest = np.arange(len(ids))
-        for size, count, end in zip(sizes.tolist(), counts.tolist(), ends.tolist(), strict=True):
-            rows = order[end - size : end].astype(np.int64)
-            if 0 < count < size:
-                chosen, near = farthest_first(vectors[rows], count)
-                nearest[rows] = rows[chosen][near]
-            elif count == 0:
-                nearest[rows] = -1
+        wanted = int(counts[counts < sizes].sum())
+        with Progress("choosing the farthest", total=wanted, unit="records") as progress:
+            for size, count, end in zip(sizes.tolist(), counts.tolist(), ends.tolist(), strict=True):
+                rows = order[end - size : end].astype(np.int64)
+                if 0 < count < size:
+                    chosen, near = farthest_first(vectors[rows], count, progress)
+                    nearest[rows] = rows[chosen][near]
+                elif count == 0:
+                    nearest[rows] = -1
         at = np.flatnonzero(nearest != np.arange(len(ids)))
         near = nearest[at]
         value = [

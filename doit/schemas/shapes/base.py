@@ -22,6 +22,16 @@ class Conversation(NamedTuple):
     """Tool definitions as JSON text."""
 
 
+APART = {
+    "reasoning": "reasoning",
+    "reasoning_content": "reasoning",
+    "thinking": "reasoning",
+    "tools": "tools",
+    "functions": "tools",
+}
+"""Field in which formats keep a part of a conversation beside its turns -> which, a key of `way_back.LOSSES`."""
+
+
 class Flat(NamedTuple):
     """How one round is made of text columns, for a whole batch at once.
 
@@ -97,6 +107,23 @@ class Shape(Frozen):
             CannotHold: something of the conversation would be lost, or this shape has no way back.
         """
         raise CannotHold("row")
+
+    def unread(self, row: Any) -> list[str]:
+        """Fields of a row that hold thinking or tools by their names, and that this shape does not look at."""
+        if not isinstance(row, dict) or APART.keys().isdisjoint(row):
+            return []
+        return [name for name in APART if row.get(name) and name not in self._columns()]
+
+    def _columns(self) -> set[str]:
+        """The columns that its fields name."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        named = {
+            name
+            for value in values
+            for name in (value if isinstance(value, tuple | list) else [value])
+            if isinstance(name, str)
+        }
+        return {name.removeprefix("json:").split(".", 1)[0] for name in named}
 
     def flat(self) -> Flat | None:
         """The same for many rows at once, as expressions; None where a shape must look at every row by itself."""

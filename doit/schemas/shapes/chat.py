@@ -49,6 +49,9 @@ ROLES: dict[str, Role] = {
 """Role names that public sets use -> ours. A card's `roles` adds to them."""
 
 THINKING = ("reasoning", "thinking")
+"""Types of a content's part that are thinking."""
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a turn that hold its thinking, the first that a turn has."""
 
 
 class _Turn(NamedTuple):
@@ -93,13 +96,20 @@ class Chat(Shape):
     """Column with the system text, where it is not a turn."""
     tools: str | None = "tools"
     """Column with tool definitions: JSON text, or JSON."""
+    reasoning: str | None = "reasoning"
+    """Column with the turns' thinking: a list of one text or null a turn, as a mixture's rows have it. A turn may also
+    hold its own, at `reasoning_content`, `reasoning` or `thinking`."""
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`."""
         system = "" if isinstance(row, list) else text_or_empty(row, self.system)
         turns = [_Turn("system", system, None)] if system.strip() else []
-        for column, number, turn in self._written_turns(row):
+        written = self._written_turns(row)
+        thoughts = self._thoughts(row, len(written))
+        for (column, number, turn), thought in zip(written, thoughts, strict=True):
             read = self._turn(turn, number, column)
+            if thought and not read.reasoning:
+                read = read._replace(reasoning=thought)
             if read.role != "system" or read.content.strip():
                 turns.append(read)
         while self.unanswered == "cut" and turns and turns[-1].role == "user":
@@ -109,6 +119,12 @@ class Chat(Shape):
         reasoning = [turn.reasoning for turn in turns] if any(turn.reasoning for turn in turns) else None
         tools = None if isinstance(row, list) else json_text(row, self.tools)
         return Conversation(messages, reasoning, tools)
+
+    def unread(self, row: Any) -> list[str]:
+        """See `Shape.unread`. What stands at `reasoning` and is no list, such as `on`, is nobody's thinking."""
+        found = super().unread(row)
+        held = find(row, self.reasoning) if self.reasoning is not None and isinstance(row, dict) else None
+        return found if held is MISSING or not held or isinstance(held, list) else [*found, str(self.reasoning)]
 
     written: ClassVar[dict[str, str]] = {role: role for role in ("system", "user", "assistant", "tool")}
     """Our role -> the name that the format's own users write."""
@@ -170,6 +186,20 @@ class Chat(Shape):
             more = [{self.role: "assistant", self.content: text_at(row, self.answer)}]
         return turns + [(self.answer, number, turn) for number, turn in enumerate(more)]
 
+    def _thoughts(self, row: Any, turns: int) -> list[str | None]:
+        """The thinking of every turn that stands in a column of its own."""
+        held = find(row, self.reasoning) if self.reasoning is not None and isinstance(row, dict) else None
+        if not held or not isinstance(held, list):
+            return [None] * turns
+        name = str(self.reasoning)
+        if len(held) != turns:
+            raise BadRow("D312", name, f"field `{name}` has {len(held)} entries for {turns} turns.")
+        for number, thought in enumerate(held):
+            if thought is not None and not isinstance(thought, str):
+                place = f"{name}[{number}]"
+                raise BadRow("D312", place, f"field `{place}` is {kind_of(thought)}, not a text.")
+        return held
+
     def _turn(self, turn: Any, number: int, column: str) -> _Turn:
         place = f"{column}[{number}]"
         if isinstance(turn, dict):
@@ -219,15 +249,22 @@ class Chat(Shape):
     def _content(self, turn: dict[str, Any], place: str) -> tuple[str, str | None]:
         field = f"{place}.{self.content}"
         calls = turn.get("tool_calls") or turn.get("function_call")
-        content, thought = find(turn, self.content), turn.get("reasoning_content")
+        content = find(turn, self.content)
+        apart = turn.get(THOUGHTS[0])
+        if apart is not None and not isinstance(apart, str):
+            name = f"{place}.{THOUGHTS[0]}"
+            raise BadRow("D312", name, f"field `{name}` is {kind_of(apart)}, not a text.")
+        texts = (turn.get(name) for name in THOUGHTS if name != self.content)
+        thought = next((text for text in texts if isinstance(text, str) and text), None)
         if content is MISSING and not calls:
             raise BadRow("D310", field, f"field `{field}` is missing.")
         if isinstance(content, list):
-            content, thought = _parts(content, field)
+            content, among = _parts(content, field)
+            thought = among or thought
         if calls:
             written = calls if isinstance(calls, str) else orjson.dumps(calls).decode()
             content = written if content in (MISSING, None, "") else f"{text_or_bad(content, field)}\n{written}"
-        return text_or_bad(content, field), thought if isinstance(thought, str) else None
+        return text_or_bad(content, field), thought
 
 
 def role_of(name: str, roles: dict[str, Role]) -> Role | None:

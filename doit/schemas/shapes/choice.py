@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Any, Literal
 
+from doit.schemas.base import Several
 from doit.schemas.shapes.base import (
     MISSING,
     BadRow,
@@ -42,7 +43,7 @@ class Choice(Shape):
     kind: Literal["choice"] = "choice"
     question: str = "question"
     """Column with the question."""
-    options: str | tuple[str, ...] | None = "options"
+    options: str | Several | None = "options"
     """Column with the options: a list, or an object of letter and text; or one column for each option, of
     which the last may be empty."""
     answer: str = "answer"

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import StringConstraints
 
-from doit.schemas.base import Frozen
+from doit.schemas.base import Frozen, Several
 from doit.schemas.shapes.base import BadRow, CannotHold, Conversation, Shape, check_order, need_object, text_at
 from doit.schemas.shapes.way_back import put, rounds_of
 
@@ -45,7 +45,7 @@ class MarkedText(Shape):
     """
 
     kind: Literal["marked_text"] = "marked_text"
-    text: str | tuple[str, ...] = "text"
+    text: str | Several = "text"
     """Column with the text, or several columns that together make it."""
     markers: Markers = Markers()
 

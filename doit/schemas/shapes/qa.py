@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from doit.schemas.base import Several
 from doit.schemas.shapes.base import (
     CannotHold,
     Conversation,
@@ -28,7 +29,7 @@ class Qa(Shape):
     """
 
     kind: Literal["qa"] = "qa"
-    prompt: str | tuple[str, ...] = "question"
+    prompt: str | Several = "question"
     """Column with the question, or several joined by newlines; an empty one of several is left out."""
     passage: str | None = None
     """Column with a text (or a list of its lines) that the question is about; it stands before the question."""
