@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
-from doit.mixtures.planning.lagrange import NEAR, SECONDS, Programme
+from doit.mixtures.planning.lagrange import Programme
 from doit.mixtures.planning.quotas import Problem, Solution, whole_multiples
 
 TIES = 2000
@@ -28,29 +27,28 @@ def _asked(problem: Problem) -> Programme:
 def most_records(problem: Problem) -> int:
     """The most records that cells and fixed counts let through, whatever the size."""
     total = sum(problem.most)
-    programme = _open(problem._replace(size=total))
     if not problem.cells:
         return 0
-    matrix = programme.matrix[: programme.values, : programme.cells]
-    answer = milp(
-        -np.ones(programme.cells),
-        constraints=LinearConstraint(matrix, -np.inf, np.array(programme.high[programme.cells :], dtype=np.float64)),
-        integrality=np.ones(programme.cells),
-        bounds=Bounds(np.zeros(programme.cells), np.array(problem.most, dtype=np.float64)),
-        options={"time_limit": SECONDS, "mip_rel_gap": 0.0},
-    )
-    return 0 if answer.x is None else round(-answer.fun)
+    programme = _open(problem._replace(size=total))
+    grid, cells = programme.tables.grid, np.array(problem.most, dtype=np.float64)
+    values = np.array(programme.high[len(cells) :], dtype=np.float64)
+    if (grid.sums(np.append(cells, np.zeros(len(values))))[:-1] <= values).all():
+        return total
+    from doit.mixtures.planning import highs  # noqa: PLC0415 - scipy is slow to import and rarely needed here
+
+    return highs.most(grid, cells, values)
 
 
 def holds(problem: Problem) -> bool:
     """Whether some plan meets every target as well as unlimited data would."""
-    programme = _asked(problem)
-    return programme.relaxed() and programme.evenest()
+    return _asked(problem).met()
 
 
 def largest_that_holds(problem: Problem, least: int) -> int | None:
     """The largest size from `least` to the problem's own at which the targets hold; None if there is none."""
-    for size in range(min(problem.size, _carried(problem, least)), least - 1, -1):
+    if holds(problem):
+        return problem.size
+    for size in range(min(problem.size - 1, _carried(problem, least)), least - 1, -1):
         if holds(problem._replace(size=size)):
             return size
     return None
@@ -61,57 +59,59 @@ def _carried(problem: Problem, least: int) -> int:
 
     Sainte-Laguë's method keeps a value within 1/2 + share * values / 2 of its part of what the fixed counts leave.
     """
+    from doit.mixtures.planning import highs  # noqa: PLC0415 - scipy is slow to import and rarely needed here
+
     parts, low, high = [], [], []
     for axis in problem.axes:
         for share, fixed, demanded in zip(axis.shares, axis.fixed, axis.demanded, strict=True):
             part, slack = float(share or 0), 0.5 + float(share or 0) * len(axis.values) / 2
-            parts.append(-part)
+            parts.append(part)
             low.append(float(fixed or 0) * demanded if share is None else -part * axis.reserved - slack)
             high.append(float(fixed or 0) if share is None else -part * axis.reserved + slack)
-    cells, values = len(problem.cells), len(parts)
-    matrix = _asked(problem).matrix.toarray()[:values, :cells]
-    rows = np.vstack([np.column_stack([matrix, parts]), np.append(np.ones(cells), -1.0)])
-    answer = milp(
-        np.append(np.zeros(cells), -1.0),
-        constraints=LinearConstraint(rows, np.array([*low, -NEAR]), np.array([*high, NEAR])),
-        bounds=Bounds(np.append(np.zeros(cells), least), np.array([*problem.most, problem.size], dtype=np.float64)),
-    )
-    return least - 1 if answer.x is None else math.floor(-answer.fun + NEAR * problem.size)
+    cells = np.array(problem.most, dtype=np.float64)
+    ends = np.array(low), np.array(high)
+    grid = _asked(problem).tables.grid
+    return math.floor(highs.longest(grid, cells, np.array(parts), ends, (least, problem.size)))
 
 
 def solve(problem: Problem, *, held: bool) -> Solution | None:
     """The best plan of three or more axes, given whether the targets can be met.
 
+    What whole tables could cost at least is taken for granted first: the last table, if there is one, proves it.
+
     Returns:
         None if the size cannot be filled.
     """
-    programme = _asked(problem) if held else _open(problem)
-    if not programme.relaxed() or (not held and not programme.possible()):
-        return None
-    cells = [(0, 0, 0)] * programme.cells
-    if not held:
-        demanded = [known for axis in problem.axes for known in axis.demanded]
-        if any(demanded):
-            programme.cheapest(cells + [(0, -int(known), 0) for known in demanded])
-        shares = [share for axis in problem.axes for share in axis.shares]
-        if any(shares):
-            steps = iter(whole_multiples([1 / share for share in shares if share is not None]))
-            programme.cheapest(cells + [(0 if share is None else next(steps), 0, 0) for share in shares])
-    if problem.once != problem.most and not programme.cheapest(
-        [(0, 0, 1)] * programme.cells + [(0, 0, 0)] * programme.values
-    ):
-        return None
-    if not programme.evenest():
-        return None
-    programme.largest()
-    return programme.solution()
+    orders = _orders(problem, held=held)
+    for quick in (True, False):
+        programme = _asked(problem) if held else _open(problem)
+        if not programme.tables.enough(programme.low, programme.high):
+            return None
+        settled = all(programme.cheapest(order, quick=quick) for order in orders)
+        if settled and programme.evenest(ties=True, quick=quick):
+            return programme.solution()
+    return None
+
+
+def _orders(problem: Problem, *, held: bool) -> list[list[tuple[int, int, int]]]:
+    """Costs (square, linear, extra) per cell and value of the orders of optimality between size and evenness."""
+    orders = []
+    nothing, idle = [(0, 0, 0)] * len(problem.cells), [(0, 0, 0) for axis in problem.axes for _ in axis.values]
+    demanded = [known for axis in problem.axes for known in axis.demanded]
+    if not held and any(demanded):
+        orders.append(nothing + [(0, -int(known), 0) for known in demanded])
+    shares = [share for axis in problem.axes for share in axis.shares]
+    if not held and any(shares):
+        steps = iter(whole_multiples([1 / share for share in shares if share is not None]))
+        orders.append(nothing + [(0 if share is None else next(steps), 0, 0) for share in shares])
+    if problem.once != problem.most:
+        orders.append([(0, 0, 1)] * len(problem.cells) + idle)
+    return orders
 
 
 def ideal(problem: Problem) -> Solution:
     """The plan of unlimited data; with more than `TIES` cells any of the equally good ones."""
     programme = _asked(problem)
-    if not programme.evenest():
+    if not programme.evenest(ties=len(problem.cells) <= TIES):
         raise AssertionError("unlimited data meets any targets that add up")
-    if programme.cells <= TIES:
-        programme.largest()
     return programme.solution()

@@ -1,17 +1,13 @@
-"""Convex costs of whole counts, and the linear programmes that stand for them: every count is cut into steps."""
+"""Convex costs of whole counts, and the steps of equal cost per unit that every count is cut into."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-from scipy.sparse import csr_array, vstack
 
-Floats = NDArray[np.float64]
+from doit.mixtures.planning.grid import Floats, Marks, Whole
 
 
 class Cost(NamedTuple):
@@ -24,14 +20,15 @@ class Cost(NamedTuple):
 
     def at(self, count: int) -> int:
         """The cost of `count`."""
-        return (self.square * count + self.linear) * count + self.extra * max(0, count - self.free)
+        plain = (self.square * count + self.linear) * count
+        return plain + self.extra * (count - self.free) if self.extra and count > self.free else plain
 
     def least(self, low: int, high: int) -> int:
         """The smallest count between the bounds with the smallest cost."""
         first = self._least(self.linear, low, high)
         return (
             first
-            if first <= self.free or not self.extra
+            if not self.extra or first <= self.free
             else max(self.free, self._least(self.linear + self.extra, low, high))
         )
 
@@ -64,30 +61,52 @@ class Limit(NamedTuple):
 class Steps(NamedTuple):
     """Counts cut into steps of equal cost per unit: count = base + the sum of its steps."""
 
-    base: list[int]
-    variable: NDArray[np.int64]
-    start: NDArray[np.int64]
-    width: NDArray[np.int64]
+    base: Whole
+    variable: Whole
+    start: Whole
+    width: Whole
 
     def slopes(self, costs: Sequence[Cost], scale: int) -> Floats:
         """Cost per unit of each step, divided by `scale`."""
-        slopes = []
-        for number, start, width in zip(self.variable.tolist(), self.start.tolist(), self.width.tolist(), strict=True):
-            cost = costs[number]
-            slopes.append((cost.at(start + width) - cost.at(start)) / (width * scale))
-        return np.array(slopes, dtype=np.float64)
+        parts = np.array([(cost.square / scale, cost.linear / scale) for cost in costs])
+        slopes: Floats = parts[self.variable, 0] * (2 * self.start + self.width) + parts[self.variable, 1]
+        if any(cost.extra for cost in costs):
+            extra = np.array([cost.extra / scale for cost in costs])[self.variable]
+            free = np.array([min(cost.free, 1 << 62) for cost in costs])[self.variable]
+            end = self.start + self.width
+            slopes += extra * (np.maximum(end - free, 0) - np.maximum(self.start - free, 0)) / self.width
+        return slopes
+
+    def counts(self, used: Floats) -> Floats:
+        """Counts from what is used of each step."""
+        counts = self.base + np.bincount(self.variable, weights=used, minlength=len(self.base))
+        return counts.astype(np.float64)
+
+    def used(self, counts: Floats) -> Floats:
+        """What counts use of each step, the steps being used in order."""
+        return np.clip(counts[self.variable] - self.start, 0, self.width)
 
 
-def cut(cuts: Sequence[Sequence[int]]) -> Steps:
-    """Steps between the ascending cuts of each variable."""
-    pairs = [
-        (number, one, other - one)
-        for number, ordered in enumerate(cuts)
-        for one, other in itertools.pairwise(ordered)
-        if other > one
-    ]
-    table = np.array(pairs, dtype=np.int64).reshape(len(pairs), 3)
-    return Steps([ordered[0] for ordered in cuts], table[:, 0], table[:, 1], table[:, 2])
+def cut(cuts: Whole) -> Steps:
+    """Steps between the ascending cuts of each variable (one row each; equal neighbours make no step)."""
+    width = np.diff(cuts, axis=1)
+    variable, place = np.nonzero(width)
+    return Steps(cuts[:, 0].copy(), variable, cuts[variable, place], width[variable, place])
+
+
+def units(low: Whole, high: Whole, bent: Marks) -> Steps:
+    """Single steps where `bent`, one step over the whole range elsewhere."""
+    number = np.where(bent, high - low, (high > low).astype(np.int64))
+    variable = np.repeat(np.arange(len(low)), number)
+    place = np.arange(len(variable)) - np.repeat(np.cumsum(number) - number, number)
+    width = np.where(bent, 1, high - low)[variable]
+    return Steps(low.copy(), variable, low[variable] + place, width)
+
+
+def scaled(number: float, scale: int) -> int:
+    """A multiple of a scale, rounded down; scales may be too large for floating point."""
+    above, below = float(number).as_integer_ratio()
+    return above * scale // below
 
 
 def reach(cost: Cost, start: int, end: int, most: int) -> int:
@@ -103,57 +122,3 @@ def reach(cost: Cost, start: int, end: int, most: int) -> int:
         else:
             far = middle - 1
     return start + sign * near
-
-
-class Model:
-    """What HiGHS is given: equality constraints over counts, limits, and the counts as sums of steps."""
-
-    def __init__(self, matrix: csr_array, right: Sequence[int], steps: Steps, limits: Sequence[Limit]) -> None:
-        self.steps, self.base = steps, np.array(steps.base, dtype=np.float64)
-        self.columns = matrix[:, steps.variable]
-        self.right = np.array(right, dtype=np.float64) - matrix @ self.base
-        self.scales: list[int] = []
-        rows, rights = [], []
-        for limit in limits:
-            used = sum(cost.at(count) for cost, count in zip(limit.costs, steps.base, strict=True))
-            raw = steps.slopes(limit.costs, 1)
-            scale = max(1, int(np.abs(raw).max(initial=0.0)))
-            rows.append(csr_array(raw[None, :] / scale))
-            rights.append((limit.most - used) / scale)
-            self.scales.append(scale)
-        self.rows = vstack(rows).tocsr() if rows else None
-        self.rights = np.array(rights)
-
-    def ends(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        """Bounds of the counts as bounds of their steps, which are used in order."""
-        number, start, width = self.steps.variable, self.steps.start, self.steps.width
-        return np.clip(low[number] - start, 0, width), np.clip(high[number] - start, 0, width)
-
-    def counts(self, steps: Floats) -> Floats:
-        """Counts from steps."""
-        return self.base + np.bincount(self.steps.variable, weights=steps, minlength=len(self.base))
-
-    def fractions(self, goal: Floats, low: Floats, high: Floats) -> Any:
-        """The smallest goal without whole numbers; scipy's result, with `x` None if there is none."""
-        return linprog(
-            goal,
-            A_eq=self.columns,
-            b_eq=self.right,
-            A_ub=self.rows,
-            b_ub=None if self.rows is None else self.rights,
-            bounds=np.column_stack(self.ends(low, high)),
-            method="highs",
-        )
-
-    def whole(self, goal: Floats, low: Floats, high: Floats, seconds: float, first: int = 0) -> Any:
-        """The smallest goal in whole numbers, from the variable `first` on; scipy's result, with `x` None if none."""
-        constraints = [LinearConstraint(self.columns, self.right, self.right)]
-        if self.rows is not None:
-            constraints.append(LinearConstraint(self.rows, -np.inf, self.rights + 1e-9))
-        return milp(
-            goal,
-            constraints=constraints,
-            integrality=self.steps.variable >= first,
-            bounds=Bounds(*self.ends(low, high)),
-            options={"time_limit": seconds, "mip_rel_gap": 0.0},
-        )
