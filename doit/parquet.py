@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,10 @@ class ParquetTable:
 
     Args:
         path: the file to write; it is made at once.
-        schema: a pyarrow schema, the columns and types of the file, in their order. A dictionary of strings is written,
-            and read again, as plain strings, whose pages are made from the dictionary at once.
-        quick: for a cache: the lowest level of compression, dictionaries only where values repeat, no page limits by
-            content; about three fifths of the time.
+        schema: a pyarrow schema, the columns and types of the file, in their order.
     """
 
-    def __init__(self, path: Path, schema: Any, *, quick: bool = False) -> None:
+    def __init__(self, path: Path, schema: Any) -> None:
         self._schema = schema
         self._waiting: list[Any] = []
         self._rows = self._bytes = 0
@@ -50,13 +47,9 @@ class ParquetTable:
             schema,
             version="2.6",
             compression="zstd",
-            compression_level=1 if quick else 3,
-            # A dictionary of texts that are all different is made only to be thrown away.
-            use_dictionary=_repeating(schema) if quick else True,
+            compression_level=3,
             write_page_checksum=True,
-            use_content_defined_chunking=not quick,
-            # The schema would be kept beside the file's own types only to make dictionaries of their columns again.
-            store_schema=not any(_arrow("types").is_dictionary(kind) for kind in schema.types),
+            use_content_defined_chunking=True,
         )
 
     def write_table(self, table: Any) -> None:
@@ -98,21 +91,48 @@ class ParquetTable:
         self._writer.close()
 
 
-def _repeating(schema: Any) -> list[str]:
-    """The columns, as Parquet names them, whose values are few."""
-    labels = ("language", "ability", "source", "file", "tags.list.element", "messages.list.element.role")
-    few = (*labels, "cell", "fate", "rule", "epoch", "split")
-    return [name for name in few if name.partition(".")[0] in schema.names]
+def write_slim_parquet(path: Path, schema: Any, tables: Iterable[Any], counted: Sequence[str] = ()) -> None:
+    """Write a Parquet file of short values atomically, with little work: for what stays at home.
+
+    Args:
+        path: the file to make or replace.
+        schema: a pyarrow schema. A dictionary of strings is written, and read again, as plain strings, whose pages are
+            made from the dictionary at once; only such columns get one.
+        tables: pyarrow tables of these types; each is a row group.
+        counted: columns of whole numbers that go up by little, or are smaller than their type: only what they differ by
+            is kept.
+
+    Raises:
+        StorageError: D104 when the disk refuses.
+    """
+    types = _arrow("types")
+    with (
+        atomic_file(path) as temporary,
+        _arrow("parquet").ParquetWriter(
+            temporary,
+            schema,
+            version="2.6",
+            # Digits of a hash are not worth compressing: it takes longer than all else, for half of their bytes.
+            compression={field.name: "none" if field.name == "id" else "zstd" for field in schema},
+            use_dictionary=[field.name for field in schema if types.is_dictionary(field.type)],
+            column_encoding=dict.fromkeys(counted, "DELTA_BINARY_PACKED") or None,
+            write_statistics=[*counted],
+            write_page_checksum=True,
+            # The schema would be kept beside the file's own types only to make dictionaries of their columns again.
+            store_schema=False,
+        ) as writer,
+    ):
+        for table in tables:
+            writer.write_table(table)
 
 
 @contextlib.contextmanager
-def parquet_writer(path: Path, schema: Any, *, quick: bool = False) -> Iterator[ParquetTable]:
+def parquet_writer(path: Path, schema: Any) -> Iterator[ParquetTable]:
     """Write a Parquet file atomically.
 
     Args:
         path: the file to make or replace.
         schema: a pyarrow schema, the columns and types of the file.
-        quick: for a cache, see `ParquetTable`.
 
     Yields:
         A table to which any number of batches are written. When the block raises, nothing is left.
@@ -121,7 +141,7 @@ def parquet_writer(path: Path, schema: Any, *, quick: bool = False) -> Iterator[
         StorageError: D104 when the disk refuses.
     """
     with atomic_file(path) as temporary:
-        table = ParquetTable(temporary, schema, quick=quick)
+        table = ParquetTable(temporary, schema)
         try:
             yield table
             table.close()
@@ -146,9 +166,6 @@ def _value_bytes(array: Any) -> NDArray[np.int64]:
     """Bytes of each value of an Arrow array, from its content alone: what lies under a null counts nothing."""
     types, pc = _arrow("types"), _arrow("compute")
     kind = array.type
-    if types.is_dictionary(kind):
-        lengths = pc.binary_length(array.dictionary).take(array.indices)
-        return np.asarray(_numbers(lengths) + 4, dtype=np.int64)
     if types.is_struct(kind):
         fields = [_value_bytes(field) for field in array.flatten()]
         return np.sum(fields, axis=0, dtype=np.int64) if fields else np.zeros(len(array), dtype=np.int64)
@@ -166,9 +183,3 @@ def _numbers(array: Any) -> NDArray[np.int64]:
     """Whole numbers, 0 for null; by way of Polars, because `to_numpy` would load pandas where it is installed."""
     series = importlib.import_module("polars").Series(array)
     return np.asarray(series.fill_null(0).to_numpy(), dtype=np.int64)
-
-
-def _whole(lengths: Any) -> NDArray[np.int64]:
-    """Arrow's numbers as numpy's, 0 for null. By way of Polars: Arrow imports pandas for it, wherever there is one."""
-    series = importlib.import_module("polars").Series(lengths).fill_null(0)
-    return np.asarray(series.to_numpy(), dtype=np.int64)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,26 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         return Ran(status, out, err)
 
     return _run
+
+
+def test_a_build_loads_only_what_it_uses(write: Write, tmp_path: Path) -> None:
+    """Most of a rebuild's time is that of imports: tables for a terminal and the tagger are not among them."""
+    write("a.jsonl", GOOD)
+    code = (
+        "import gc, os, sys\nfrom doit.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nfinally:\n"
+        "    print(*sys.modules, gc.get_threshold()[0], os.environ['OPENBLAS_THREAD_TIMEOUT'], file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "build", str(write("spec.yaml", SPEC)), str(tmp_path / "out"), "--json"]
+
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True)
+
+    *loaded, seldom, timeout = done.stderr.split()
+    unused = {"rich.console", "rich.table", "doit.reading.sniffing", "doit.curation.tagging.model", "scipy", "opencc"}
+    assert "doit.mixtures.building.build" in loaded
+    assert not unused & set(loaded)
+    assert int(seldom) > 100_000
+    assert timeout == "4"
 
 
 def test_build_inspect_verify(run: Callable[..., Ran], write: Write, tmp_path: Path) -> None:

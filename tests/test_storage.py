@@ -736,3 +736,30 @@ def test_disk_errors_of_arrow_are_coded(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="D104"):
         written(tmp_path / "x.parquet", [pa.Table.from_pylist(rows(5, 3), schema=SCHEMA)])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_slim_parquet_has_plain_strings_and_a_group_a_table(tmp_path):
+    named = pa.dictionary(pa.int32(), pa.string())
+    schema = pa.schema([("id", pa.string()), ("cell", named), ("row", pa.int64())])
+    table = pa.table({"id": ["a", None, "语"], "cell": ["x", "y", None], "row": [7, None, 1 << 40]}, schema=schema)
+
+    storage.write_slim_parquet(tmp_path / "x.parquet", schema, [table, table.slice(1, 1)], counted=["row"])
+
+    file = pq.ParquetFile(tmp_path / "x.parquet", page_checksum_verification=True)
+    plain = pa.schema([("id", pa.string()), ("cell", pa.string()), ("row", pa.int64())])
+    assert file.schema_arrow.equals(plain, check_metadata=True)
+    assert file.read().to_pylist() == [*table.to_pylist(), *table.slice(1, 1).to_pylist()]
+    assert [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)] == [3, 1]
+
+
+def test_a_failed_slim_parquet_file_leaves_nothing(tmp_path):
+    table = pa.table({"id": ["a"]})
+
+    def tables():
+        yield table
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match="D104"):
+        storage.write_slim_parquet(tmp_path / "x.parquet", table.schema, tables())
+
+    assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,9 @@ traceback. `--json` prints one JSON document on standard output and nothing else
 
 from __future__ import annotations
 
+import atexit
+import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +23,10 @@ __all__ = ["app", "converting", "looking", "main", "mixing", "proving", "sharing
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    # Threads of numpy's linear algebra wait in a loop for work that seldom comes; so they sleep at once.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)  # what is left at the end is not looked through for cycles, which takes a while
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

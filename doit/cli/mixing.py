@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from doit import verbs
-from doit.cli.app import Engine, Jobs, Json, Sets, Strict, app, positive, print_json
+from doit.cli.app import Engine, Jobs, Json, Sets, Strict, app, collect_seldom, positive, print_json
 from doit.errors import SpecError
 
 
@@ -35,6 +35,7 @@ def build(
         Folder to make, or to replace if it holds a mixture already.
     """
     positive(jobs)
+    collect_seldom()
     answer = verbs.build(spec, out, jobs=jobs, engine=engine, strict=strict, overrides=set_)
     if json:
         print_json(answer)
@@ -67,6 +68,7 @@ def curate(
         The files to read, or one folder of files, and last the folder to make.
     """
     positive(jobs)
+    collect_seldom()
     if len(paths) < 2:
         raise SpecError("D204", "there is no folder to make.", hint="Name the inputs, then the output.")
     *inputs, out = paths
@@ -100,6 +102,7 @@ def plan(
         Path of a spec file, or the name of a shipped one.
     """
     positive(jobs)
+    collect_seldom()
     answer = verbs.plan(spec, jobs=jobs, engine=engine, strict=strict, overrides=set_)
     if json:
         print_json(answer)
@@ -143,6 +146,7 @@ def rebuild(
         Folder to make, or to replace if it holds another mixture.
     """
     positive(jobs)
+    collect_seldom()
     answer = verbs.rebuild(manifest, out, sources=sources, jobs=jobs, engine=engine)
     if json:
         print_json(answer)

@@ -6,13 +6,16 @@ The verbs give these in place of the answers whose fields they have.
 from __future__ import annotations
 
 import io
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
-from rich.console import Console, RenderableType
 
-from doit.inspecting import tables
 from doit.mixtures.manifest import BuildAnswer, InspectAnswer, PlanAnswer, VerifyAnswer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# The tables and rich are imported where one is shown: most answers are not.
 
 WIDTH = 110
 """Columns of a table in a notebook."""
@@ -29,6 +32,8 @@ class _Shown:
 
     def _repr_html_(self) -> str:
         """The table as a notebook shows it; everything from data is escaped."""
+        from rich.console import Console  # noqa: PLC0415
+
         console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False, emoji=False, markup=False)
         console.print(self.__rich__())
         return console.export_html(inline_styles=True, code_format=_PAGE)
@@ -39,7 +44,9 @@ class Built(_Shown, BuildAnswer):
 
     def __rich__(self) -> RenderableType:
         """The table that the command line prints."""
-        return tables.build_table(self)
+        from doit.inspecting.tables import build_table  # noqa: PLC0415
+
+        return build_table(self)
 
 
 class Planned(_Shown, PlanAnswer):
@@ -47,7 +54,9 @@ class Planned(_Shown, PlanAnswer):
 
     def __rich__(self) -> RenderableType:
         """The table that the command line prints."""
-        return tables.plan_table(self)
+        from doit.inspecting.tables import plan_table  # noqa: PLC0415
+
+        return plan_table(self)
 
 
 class Inspected(_Shown, InspectAnswer):
@@ -55,7 +64,9 @@ class Inspected(_Shown, InspectAnswer):
 
     def __rich__(self) -> RenderableType:
         """The table that the command line prints."""
-        return tables.inspect_table(self)
+        from doit.inspecting.tables import inspect_table  # noqa: PLC0415
+
+        return inspect_table(self)
 
 
 class Verified(_Shown, VerifyAnswer):
@@ -63,7 +74,9 @@ class Verified(_Shown, VerifyAnswer):
 
     def __rich__(self) -> RenderableType:
         """The table that the command line prints."""
-        return tables.verify_table(self)
+        from doit.inspecting.tables import verify_table  # noqa: PLC0415
+
+        return verify_table(self)
 
 
 def shown(answer: BaseModel, kind: type[A]) -> A:

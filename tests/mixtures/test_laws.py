@@ -45,7 +45,6 @@ def table(rows: list[tuple[int, str, Any, str]]) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "id": ids,
-            "written": ids,
             "language": [said[text][0] for text, *_ in rows],
             "ability": pl.Series([said[text][1] for text, *_ in rows], dtype=pl.String),
             "source": [source for *_, source in rows],
@@ -66,7 +65,7 @@ def axes_of(**targets: dict[str, int]) -> tuple[Axis, ...]:
 def mixture(slim: pl.DataFrame, axes: tuple[Axis, ...], size: int, seed: int) -> tuple[Plan, pl.DataFrame] | None:
     """The plan and the rows of a mixture, in order; None where the data do not allow it."""
     files = [SimpleNamespace(source="s", file=str(number)) for number in range(1 + slim["number"].max())]
-    slim = curate(files, [], Means(lambda parts: slim)).slim
+    slim = curate(files, [], Means(lambda parts: slim, written=lambda rows, parts: rows["id"])).slim
     slim = slim.filter(pl.col("rule").is_null())
     placed, cells = cellular.assign(slim, axes)
     slim = slim.with_columns(placed)

@@ -15,7 +15,8 @@ from doit.curation.keys import hexadecimal
 from doit.mixtures.building.writing import fetch
 from doit.mixtures.loading import SourceFiles, resolve
 from doit.mixtures.pools import stamps
-from doit.mixtures.pools.pool import Pool, build_pool, scan_records, slim_table
+from doit.mixtures.pools.pool import Pool, build_pool, scan_records, slim_table, written
+from doit.mixtures.pools.slim import COLUMNS, LABELS, names, read_slim, write_slim
 from doit.mixtures.pools.stamps import Note, unchanged
 
 
@@ -137,12 +138,58 @@ def test_stretches_and_the_whole_are_noted_together(
     assert hashed == []
 
 
+def test_a_file_is_cut_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled(monkeypatch)
+    path = tmp_path / "a"
+    path.write_bytes(b"0123456789")
+    cut: list[str] = []
+
+    def halves(how: str) -> list[tuple[int, int]]:
+        cut.append(how)
+        return [(0, 5), (5, 10)]
+
+    note = Note(path, tmp_path / "notes")
+    assert note.spans("lines", lambda: halves("lines")) == [(0, 5), (5, 10)]
+    note.keep()
+    again = Note(path, tmp_path / "notes")
+    assert again.spans("lines", lambda: halves("lines")) == [(0, 5), (5, 10)]
+    assert again.spans("whole", lambda: []) == []
+    assert cut == ["lines"]
+
+    path.write_bytes(b"0123456789abc")
+    Note(path, tmp_path / "notes").spans("lines", lambda: halves("lines"))
+    assert cut == ["lines", "lines"], "another file is cut anew"
+
+
+def test_slim_columns_of_several_entries_have_the_same_labels(tmp_path: Path) -> None:
+    shape = {"row": [0, 1], "part": [0, 0], "turns": [1, 1], "chars": [5, 6]}
+    labels = [
+        {"id": [1, 1 << 100], "language": ["zh-Hant", "en"], "ability": ["math", None], "group": [None, None]},
+        {"id": [3, 2], "language": ["ja", "en"], "ability": [None, None], "group": ["棵", None]},
+    ]
+    frames = [pl.DataFrame({**of, **shape}, schema=COLUMNS) for of in labels]
+    folders = [tmp_path / name for name in ("a", "b", "none")]
+    for folder, frame in zip(folders, frames, strict=False):
+        write_slim(folder, [frame.head(1), frame.tail(1)])
+    write_slim(folders[2], [])
+
+    read = read_slim(folders)
+
+    assert [frame.height for frame in read] == [2, 2, 0]
+    assert names(read[0]["language"]) == names(read[1]["language"]) == ["en", "ja", "zh-Hant"]
+    assert names(read[1]["ability"]) == ["math"]
+    whole = pl.concat(read, how="diagonal").select(*COLUMNS).with_columns(pl.col(*LABELS).cast(pl.String))
+    assert whole.equals(pl.concat(frames))
+    assert "group" not in read_slim(folders[:1])[0].columns
+
+
 @pytest.mark.parametrize("damage", ["a changed byte", "no file", "a damaged note"])
-def test_a_damaged_entry_is_made_anew(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("file", ["records.arrow", "slim.arrow"])
+def test_a_damaged_entry_is_made_anew(tmp_path: Path, damage: str, file: str) -> None:
     of = sources(tmp_path, a=rows(30))
     entry = build_pool(of, workers=1).parts[0].entry
     whole = scan_records(entry.folder).collect()
-    path = entry.folder / "records.arrow"
+    path = entry.folder / file
     if damage == "a changed byte":
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
@@ -153,6 +200,7 @@ def test_a_damaged_entry_is_made_anew(tmp_path: Path, damage: str) -> None:
         (entry.folder / stamps.CHECKED).write_bytes(b"[")
 
     assert scan_records(build_pool(of, workers=1).parts[0].entry.folder).collect().equals(whole)
+    assert slim_table(build_pool(of, workers=1).parts, of)["id"].to_list() == [int(one, 16) for one in whole["id"]]
 
 
 def test_files_whose_stamps_change_are_read_once_more(tmp_path: Path, hashed: list[str]) -> None:
@@ -178,10 +226,12 @@ def test_the_slim_table_orders_as_strings_do(tmp_path: Path) -> None:
     assert all(isinstance(slim[name].dtype, pl.Enum) for name in ("language", "ability", "source", "license"))
     assert hexadecimal(slim["id"]).equals(whole["id"])
     spelled = slim.with_columns(hexadecimal(slim["id"]), pl.col("ability", "source", "license").cast(pl.String))
-    for columns in (["id"], ["written"], ["source", "ability", "license", "id"]):
+    for columns in (["id"], ["source", "ability", "license", "id"]):
         keyed = slim.sort(*columns, "number", "position", nulls_last=True).select("number", "position")
-        strings = whole.with_columns(slim["number"], slim["position"]) if columns == ["written"] else spelled
-        assert keyed.equals(strings.sort(*columns, "number", "position", nulls_last=True).select("number", "position"))
+        assert keyed.equals(spelled.sort(*columns, "number", "position", nulls_last=True).select("number", "position"))
+    chosen = slim[[70, 3, 41, 3]]
+    assert written(chosen, pool.parts).to_list() == whole["written"].gather([70, 3, 41, 3]).to_list()
+    assert written(slim.clear(), pool.parts).is_empty()
 
 
 def test_only_the_chosen_rows_are_fetched_and_in_their_order(tmp_path: Path) -> None:

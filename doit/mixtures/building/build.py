@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from doit.errors import DoitError, ShortStock
 from doit.mixtures.building.digest import ContentDigest
 from doit.mixtures.building.draw import draw, ordered
 from doit.mixtures.building.evidence import FOLDER, evidence_names
-from doit.mixtures.building.ledger import FATES, as_arrow, count, ledger, total
+from doit.mixtures.building.ledger import FATES, count, ledger, total, write_ledger
 from doit.mixtures.building.splitting import SPLITS
 from doit.mixtures.building.stocking import Stocked, lost, stocked
 from doit.mixtures.building.writing import write_split
@@ -29,7 +30,7 @@ from doit.mixtures.manifest import BuildAnswer, BuiltFile, Cell, Manifest, Margi
 from doit.mixtures.planning import cells as cellular
 from doit.mixtures.planning.plan import Plan, Request, plan
 from doit.mixtures.pools.curating import Curated
-from doit.mixtures.pools.pool import all_left_out, all_rejects
+from doit.mixtures.pools.pool import Pool, all_left_out, all_rejects, open_records
 from doit.mixtures.rule_files import rule_files
 from doit.mixtures.spec import AXES
 from doit.mixtures.suggesting import suggest
@@ -38,6 +39,8 @@ Pages = Callable[[Manifest, pl.DataFrame, pl.DataFrame, Path], Mapping[str, str]
 """(manifest, training rows without text, rejects, folder) -> file name -> text: the report and the dataset card."""
 
 FATE, NAMES = pl.Enum(FATES), pl.Enum(["test", "train", "validation"])
+
+ID = pa.string()
 
 VERSIONED = ("polars", "pyarrow", "pydantic", "numpy", "orjson")
 
@@ -95,7 +98,7 @@ def build_mixture(
     answers = {}
     with storage.replacing(out) as staging:
         for name, variant in resolved.variants or (("", resolved),):
-            found = stocked(variant, workers=workers, engine=engine, strict=strict)
+            found = stocked(variant, workers=workers, engine=engine, strict=strict, beside=_import_ahead)
             answers[name] = _build(variant, found, staging / name, out / name, pages)
         if resolved.variants:
             digests = {name: answer.digest for name, answer in answers.items()}
@@ -104,6 +107,12 @@ def build_mixture(
     if not resolved.variants:
         return first
     return first.model_copy(update={"variants": {name: str(out / name) for name in answers}})
+
+
+def _import_ahead() -> None:
+    """Import what writes, which takes a while."""
+    for name in ("pyarrow.compute", "pyarrow.parquet"):
+        importlib.import_module(name)
 
 
 def _build(resolved: Resolved, found: Stocked, staging: Path, out: Path, pages: Pages) -> BuildAnswer:
@@ -212,43 +221,43 @@ def _write(resolved: Resolved, found: Stocked, made: Plan, folder: Path, pages: 
     lines = ledger(slim, [part.file for part in found.pool.parts], all_left_out(found.pool.parts), rejects)
     with ThreadPoolExecutor(1) as beside:
         # The ledger has every record and the texts are few: the one is written while the others are fetched.
-        ledgered = beside.submit(lambda: _write_table(folder / "ledger.parquet", as_arrow(lines)))
+        ledgered = beside.submit(_ledgered, folder, lines, found.pool)
         _write_table(folder / "rejects.parquet", rejects)
         evidence = _write_evidence(folder / FOLDER, found.curated)
         digest, train = ContentDigest(), _in_order(slim, "train", spec.seed)
         data = write_split("train", train, found.pool.parts, _made(folder / "data"), digest)
+        held = {name: rows for name in sorted(SPLITS) if (rows := _in_order(slim, name, spec.seed)).height}
         for name in SPLITS:
-            held = _in_order(slim, name, spec.seed)
-            if held.height:
-                data += write_split(name, held, found.pool.parts, folder / "data", digest)
+            if name in held:
+                data += write_split(name, held[name], found.pool.parts, folder / "data", digest)
         counts = count(lines.select("source", "fate", "rule"), [s.card.name for s in resolved.sources])
-        ledgered.result()
-    manifest = Manifest(
-        doit=version("doit-mix"),
-        name=spec.name,
-        digest=digest.hexdigest(),
-        spec=spelled_out(spec),
-        rows=train.height,
-        read=sum(source.read for source in counts.values()),
-        drawn=sum(source.drawn for source in counts.values()),
-        unused=sum(source.unused for source in counts.values()),
-        dropped=total(counts, "dropped"),
-        rejected=total(counts, "rejected"),
-        sources=counts,
-        licenses={source.card.name: source.card.license for source in resolved.sources},
-        plan=_answer(made, resolved, found, None if found.weight is None else slim),
-        splits={
-            name: int(number) for name, number in slim.group_by("split").len().sort("split").rows() if name in SPLITS
-        },
-        funnel=found.curated.funnel,
-        contamination=found.curated.contamination,
-        inputs=found.pool.inputs,
-        rule_files=rule_files(resolved),
-        warnings=found.warnings,
-        tokenizer=found.tokenizer,
-        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
-        files=_digests(folder, [*data, *evidence, folder / "ledger.parquet", folder / "rejects.parquet"]),
-    )
+        manifest = Manifest(
+            doit=version("doit-mix"),
+            name=spec.name,
+            digest=digest.hexdigest(),
+            spec=spelled_out(spec),
+            rows=train.height,
+            read=sum(source.read for source in counts.values()),
+            drawn=sum(source.drawn for source in counts.values()),
+            unused=sum(source.unused for source in counts.values()),
+            dropped=total(counts, "dropped"),
+            rejected=total(counts, "rejected"),
+            sources=counts,
+            licenses={source.card.name: source.card.license for source in resolved.sources},
+            plan=_answer(made, resolved, found, None if found.weight is None else slim),
+            splits={name: rows.height for name, rows in held.items()},
+            funnel=found.curated.funnel,
+            contamination=found.curated.contamination,
+            inputs=found.pool.inputs,
+            rule_files=rule_files(resolved),
+            warnings=found.warnings,
+            tokenizer=found.tokenizer,
+            versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONED}},
+        )
+        files = (
+            _digests(folder, [*data, *evidence]) | ledgered.result() | _digests(folder, [folder / "rejects.parquet"])
+        )
+    manifest = manifest.model_copy(update={"files": files})
     written = []
     for name, text in pages(manifest, train, pl.DataFrame(rejects), folder).items():
         storage.write_text(folder / name, text)
@@ -284,18 +293,26 @@ def _drawn(found: Stocked, made: Plan, seed: int) -> pl.DataFrame:
 
 def _in_order(slim: pl.DataFrame, split: str, seed: int) -> pl.DataFrame:
     """The rows of a split in the mixture's order, with ids and labels spelled out."""
-    rows = ordered(slim.filter(pl.col("split") == split), seed)
+    rows = ordered(slim[(slim["split"] == split).arg_true()], seed)
     return rows.with_columns(cs.enum().cast(pl.String), hexadecimal(rows["id"]))
 
 
+def _ledgered(folder: Path, lines: pl.DataFrame, pool: Pool) -> dict[str, BuiltFile]:
+    """Write the ledger; its digest."""
+    ids = [open_records(part.entry.folder, ["id"])["id"] for part in pool.parts]
+    write_ledger(folder / "ledger.parquet", lines, pa.chunked_array([chunk for of in ids for chunk in of.chunks], ID))
+    return _digests(folder, [folder / "ledger.parquet"])
+
+
 def _write_table(path: Path, table: pa.Table) -> None:
-    with storage.parquet_writer(path, table.schema, quick=True) as writer:
-        writer.write_table(table)
+    storage.write_slim_parquet(path, table.schema, [table])
 
 
 def _write_evidence(folder: Path, curated: Curated) -> list[Path]:
     """What rules found, for people: `found/<rule>.parquet`. Like the ledger it stays at home."""
     details = curated.details
+    if not details:
+        return []
     names = evidence_names([step.rule for step in curated.funnel])
     paths = [_made(folder) / names[rule] for rule in details]
     for path, table in zip(paths, details.values(), strict=True):

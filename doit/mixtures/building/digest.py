@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 CONTENT = (
@@ -66,6 +65,8 @@ class ContentDigest:
         self._parts.setdefault(name, hashlib.sha256()).update(data)
 
     def _array(self, name: str, array: pa.Array) -> None:
+        import pyarrow.compute as pc  # noqa: PLC0415 - slow to import, which is done while records are looked through
+
         self._feed(f"{name}?", _numbers(array.is_valid()).astype(np.uint8).tobytes())
         kind = array.type
         if pa.types.is_list(kind):
@@ -80,6 +81,8 @@ class ContentDigest:
             self._feed(name, _numbers(array).astype("<i8").tobytes())
 
     def _strings(self, name: str, array: pa.Array) -> None:
+        import pyarrow.compute as pc  # noqa: PLC0415 - as above
+
         filled = pc.fill_null(array, EMPTY) if array.null_count else array
         self._feed(f"{name}#", _numbers(pc.binary_length(filled)).astype("<i8").tobytes())
         _, offsets, data = filled.buffers()

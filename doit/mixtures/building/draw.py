@@ -66,7 +66,10 @@ def draw(slim: pl.DataFrame, taken: dict[int, int], seed: int, weight: str | Non
         goal = taken.get(int(cell[rows[0]]), 0)
         count = goal if weights is None else nearest(weights[rows], most[rows], goal)
         rank[rows] = np.arange(size, dtype=np.uint32)
-        epoch[rows] = copies(most[rows], count)
+        if count <= size:
+            epoch[rows[:count]] = 1
+        else:
+            epoch[rows] = copies(most[rows], count)
     return pl.DataFrame({"rank": rank, "epoch": epoch})
 
 

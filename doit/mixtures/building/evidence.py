@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from doit.reading.sniffing import safe_name
-
 FOLDER = "found"
 
 
@@ -15,6 +13,8 @@ def evidence_names(titles: Sequence[str]) -> dict[str, str]:
     Args:
         titles: of all rules, in the order of the funnel.
     """
+    from doit.reading.sniffing import safe_name  # noqa: PLC0415 - slow to import, and few mixtures have evidence
+
     taken: set[str] = set()
     names = {}
     for title in titles:

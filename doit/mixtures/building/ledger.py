@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 
-from doit.curation.keys import hexadecimal
+from doit import storage
 from doit.mixtures.manifest import SourceCounts
 from doit.table import LEDGER
 
 FATES = ("drawn", "unused", "dropped", "rejected")
+
+AT_ONCE = 1 << 17
+"""Lines that are spelled out at a time, and lie in one row group: few enough that their memory is used again."""
 
 
 def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rejects: pa.Table) -> pl.DataFrame:
@@ -25,7 +29,8 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
 
     Returns:
         Columns of `doit.table.LEDGER`, ordered by source, file, row and part; stretches without a row come last. Names
-        are enumerations, which `as_arrow` spells out.
+        are enumerations, which `write_ledger` spells out. Where there are other lines than those of the slim table,
+        `at` is the line's place in it.
     """
     kinds = {"source": slim["source"].dtype, "file": pl.Enum(sorted(set(files))), "fate": pl.Enum(FATES)}
     names = pl.Series("file", list(files), dtype=kinds["file"])
@@ -46,6 +51,7 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
     )
     if left_out.is_empty() and rejects.num_rows == 0:
         return decided
+    decided = decided.with_row_index("at")
     where = left_out.with_columns(fate=pl.lit("dropped"), rule=pl.lit("where")).cast(kinds)  # type: ignore[arg-type]
     bad = pl.DataFrame(rejects).select(
         "source", "file", "row", "part", fate=pl.lit("rejected"), rule="code", value="field"
@@ -54,44 +60,66 @@ def ledger(slim: pl.DataFrame, files: Sequence[str], left_out: pl.DataFrame, rej
     return whole.sort("source", "file", "row", "part", "id", nulls_last=True, maintain_order=True)
 
 
-def as_arrow(lines: pl.DataFrame) -> pa.Table:
-    """A ledger as it is written: `doit.table.LEDGER`, but names stay dictionaries, which are not spelled out."""
-    table = lines.with_columns(hexadecimal(lines["id"])).select(LEDGER.names).to_arrow()
-    columns, fields = [], []
-    for field, column in zip(LEDGER, table.columns, strict=True):
-        named = pa.types.is_dictionary(column.type)
-        kind = pa.dictionary(pa.int32(), pa.string()) if named else field.type
-        chunks = [_named(chunk) for chunk in column.chunks] if named else column.cast(kind).chunks
-        columns.append(pa.chunked_array(chunks, kind))
-        fields.append(field.with_type(kind))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields, LEDGER.metadata))
+def write_ledger(path: Path, lines: pl.DataFrame, ids: pa.ChunkedArray) -> None:
+    """Write a ledger with the columns of `doit.table.LEDGER`.
+
+    Args:
+        path: the file.
+        lines: as `ledger` gives them.
+        ids: of the slim table's records, in their order, as hexadecimal digits.
+
+    Raises:
+        StorageError: D104 when the disk refuses.
+    """
+    named = pa.dictionary(pa.int32(), pa.string())
+    schema = pa.schema(
+        [field.with_type(named) if isinstance(lines.schema[field.name], pl.Enum) else field for field in LEDGER]
+    )
+    starts = range(0, max(lines.height, 1), AT_ONCE)
+    tables = (_spelled(lines.slice(start, AT_ONCE), schema, _ids(lines, start, ids)) for start in starts)
+    storage.write_slim_parquet(path, schema, tables, counted=("row", "part", "rank", "epoch"))
 
 
-def _named(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
-    """A dictionary with the types that Parquet's writer takes."""
-    return pa.DictionaryArray.from_arrays(chunk.indices.cast(pa.int32()), chunk.dictionary.cast(pa.string()))
+def _ids(lines: pl.DataFrame, start: int, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The ids of the lines from `start`."""
+    if "at" not in lines.columns:
+        return ids.slice(start, AT_ONCE)
+    return ids.take(lines["at"].slice(start, AT_ONCE).to_arrow())
+
+
+def _spelled(lines: pl.DataFrame, schema: pa.Schema, ids: pa.ChunkedArray) -> pa.Table:
+    """Lines in the types of a schema, where enumerations are dictionaries."""
+    table = lines.select(name for name in schema.names if name != "id").to_arrow()
+    columns = {name: _as(table[name].combine_chunks(), schema.field(name).type) for name in table.column_names}
+    return pa.Table.from_pydict({"id": ids, **columns}, schema=schema)
+
+
+def _as(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_dictionary(kind):
+        return column.cast(kind)
+    indices, names = column.indices.cast(kind.index_type), column.dictionary.cast(kind.value_type)
+    return pa.DictionaryArray.from_arrays(indices, names)
 
 
 def count(lines: pl.DataFrame, sources: Sequence[str]) -> dict[str, SourceCounts]:
     """The law of rows per source, from a ledger's `source`, `fate` and `rule`; sources that were never read too."""
-    counted = lines.group_by("source", "fate", "rule").len().sort("source", "fate", "rule")
-    found: dict[str, SourceCounts] = {}
-    for source in sorted({*sources, *lines["source"].unique()}):
-        rows = counted.filter(pl.col("source") == source)
-        total = {fate: int(rows.filter(pl.col("fate") == fate)["len"].sum()) for fate in FATES}
-        found[source] = SourceCounts(
-            read=int(rows["len"].sum()),
-            drawn=total["drawn"],
-            unused=total["unused"],
-            dropped=_by_rule(rows, "dropped"),
-            rejected=_by_rule(rows, "rejected"),
+    totals: dict[str, dict[str, int]] = {}
+    for source, fate, number in lines.group_by("source", "fate").len().rows():
+        totals.setdefault(source, {})[fate] = number
+    reasons = lines.filter(pl.col("fate").is_in(["dropped", "rejected"])).group_by("source", "fate", "rule").len()
+    by_rule: dict[tuple[str, str], dict[str, int]] = {}
+    for source, fate, rule, number in reasons.sort("source", "fate", "rule").rows():
+        by_rule.setdefault((source, fate), {})[str(rule)] = number
+    return {
+        source: SourceCounts(
+            read=sum(totals.get(source, {}).values()),
+            drawn=totals.get(source, {}).get("drawn", 0),
+            unused=totals.get(source, {}).get("unused", 0),
+            dropped=by_rule.get((source, "dropped"), {}),
+            rejected=by_rule.get((source, "rejected"), {}),
         )
-    return found
-
-
-def _by_rule(rows: pl.DataFrame, fate: str) -> dict[str, int]:
-    chosen = rows.filter(pl.col("fate") == fate)
-    return {str(rule): int(number) for rule, number in chosen.select("rule", "len").rows()}
+        for source in sorted({*sources, *totals})
+    }
 
 
 def total(counts: dict[str, SourceCounts], what: str) -> dict[str, int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from doit.curation.rules.base import Benchmark, text_of
-from doit.curation.tagging.model import DEFAULT, Tagger, load_tagger
 from doit.errors import DataError, DoitError, ShortStock
 from doit.mixtures.building.draw import kept
 from doit.mixtures.building.splitting import split
@@ -20,8 +23,14 @@ from doit.mixtures.planning import cells as cellular
 from doit.mixtures.planning.plan import Axis
 from doit.mixtures.pools.curating import Curated, Means, curate, near_clusters
 from doit.mixtures.pools.pool import Pool, PoolPart, all_rejects, build_pool, scan_records, slim_table
-from doit.mixtures.pools.tagging import pool_tags, with_tags
+from doit.mixtures.pools.slim import names, scan_slim
 from doit.mixtures.pools.tokens import Tokenizer, count_tokens, load_tokenizer
+
+if TYPE_CHECKING:
+    from doit.curation.tagging.model import Tagger
+
+MOST_KINDS = 1 << 20
+"""Combinations of the axes' labels for which a table of cells is made."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +51,22 @@ class Stocked:
     """SHA-256 of the tokenizer."""
 
 
-def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "local", strict: bool = False) -> Stocked:
+def stocked(
+    resolved: Resolved,
+    *,
+    workers: int | None = None,
+    engine: str = "local",
+    strict: bool = False,
+    beside: Callable[[], None] | None = None,
+) -> Stocked:
     """Read and curate what a spec names.
+
+    Args:
+        resolved: the spec with its cards and files.
+        workers: processes that read; None = as many as help.
+        engine: local or ray.
+        strict: any reject or unknown label is an error.
+        beside: done in a thread of its own while records are looked through, which leaves the interpreter alone.
 
     Raises:
         DataError: under `strict`, for the first reject, unknown label or differing count.
@@ -55,15 +78,17 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
         if warnings:
             raise DataError(warnings[0][:4], warnings[0][5:])
     spec = resolved.spec
+    if beside is not None:
+        threading.Thread(target=beside, daemon=True).start()
     curated, tokenizer, unread = _curated(pool, resolved, workers, engine)
     if strict and unread:
         raise DataError(unread[0][:4], unread[0][5:])
     pool = curated.pool(pool)
-    warnings += [*unread, *curated.losses()]
+    warnings += [*unread, *curated.warnings, *curated.losses()]
     slim = _keep(curated.slim, resolved)
     axes = spec.axes()
     usable = slim["rule"].is_null()
-    placed, named = cellular.assign(slim, axes)
+    placed, named = _placed(slim, axes)
     cell = pl.select(pl.when(usable).then(placed).otherwise(cellular.NOWHERE)).to_series().rename("cell")
     aimless = usable & (placed == cellular.NOWHERE)
     slim = slim.with_columns(cell, rule=pl.when(aimless).then(pl.lit("no target")).otherwise("rule"))
@@ -73,6 +98,26 @@ def stocked(resolved: Resolved, *, workers: int | None = None, engine: str = "lo
     fetched = [warning for source in resolved.sources if source.fetched for warning in source.fetched.warnings]
     weight = None if spec.unit == "records" else ("tokens" if spec.count == "all" else "supervised")
     return Stocked(pool, slim, axes, named, curated, (*fetched, *warnings), weight, tokenizer)
+
+
+def _placed(slim: pl.DataFrame, axes: Sequence[Axis]) -> tuple[pl.Series, list[tuple[str, ...]]]:
+    """The cell of every record, as `cellular.assign` gives it: asked for once a kind of record, not once a record."""
+    labels = [slim[axis.name] for axis in axes]
+    values = [[*names(one), None] if isinstance(one.dtype, pl.Enum) else [] for one in labels]
+    shape = tuple(len(of) for of in values)
+    if not axes or not 0 < prod(shape) < MOST_KINDS:
+        return cellular.assign(slim, axes)
+    places = [
+        one.to_physical().cast(pl.UInt32).fill_null(len(of) - 1).to_numpy()
+        for one, of in zip(labels, values, strict=True)
+    ]
+    kind = np.ravel_multi_index(places, shape)
+    there = np.flatnonzero(np.bincount(kind))
+    kinds = zip(axes, values, np.unravel_index(there, shape), strict=True)
+    found, cells = cellular.assign(pl.DataFrame({axis.name: [of[at] for at in ats] for axis, of, ats in kinds}), axes)
+    cell = np.full(prod(shape), cellular.NOWHERE, np.int32)
+    cell[there] = found.to_numpy()
+    return pl.Series("cell", cell[kind]), cells
 
 
 def _curated(pool: Pool, resolved: Resolved, workers: int | None, engine: str) -> tuple[Curated, str | None, list[str]]:
@@ -123,7 +168,11 @@ def _benchmark(source: SourceFiles, workers: int | None, engine: str) -> tuple[B
 
 def _tagger(name: str | None, folder: Path) -> Tagger | None:
     """The tagger that a spec names."""
-    return None if name is None else load_tagger(name if name == DEFAULT else str(folder / name))
+    if name is None:
+        return None
+    from doit.curation.tagging.model import DEFAULT, load_tagger  # noqa: PLC0415 - few specs name one
+
+    return load_tagger(name if name == DEFAULT else str(folder / name))
 
 
 def _table(
@@ -135,6 +184,8 @@ def _table(
     """
     slim = slim_table(parts, resolved.sources)
     if tagger is not None:
+        from doit.mixtures.pools.tagging import pool_tags, with_tags  # noqa: PLC0415 - few specs name one
+
         slim = with_tags(slim, pool_tags(parts, tagger)["ability"])
     if tokenizer is None:
         return slim.with_columns(tokens=pl.lit(None, pl.Int32), supervised=pl.lit(None, pl.Int32))
@@ -212,7 +263,7 @@ def _noticed(pool: Pool, resolved: Resolved) -> list[str]:
 
 
 def _tagged(part: PoolPart) -> bool:
-    abilities = scan_records(part.entry.folder).select("ability")
+    abilities = scan_slim(part.entry.folder).select("ability")
     return bool(abilities.select(pl.col("ability").is_not_null().any()).collect().item())
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from doit import storage
+from doit.curation.keys import hexadecimal
 from doit.mixtures.building.digest import ContentDigest
 from doit.mixtures.pools.pool import PoolPart, open_records
 from doit.progress import Progress
@@ -21,18 +25,11 @@ TAGS = MIXTURE.field("tags").type
 SHARD_CHARS = 200_000_000
 """Characters of text in one Parquet file, about: a number of the content alone, so that the files are reproducible."""
 
-FETCHED = (
-    "id",
-    "messages",
-    "reasoning",
-    "tools",
-    "language",
-    "ability",
-    "tags",
-    "group",
-    "turns",
-    "chars",
-)
+FETCHED = ("messages", "reasoning", "tools", "tags")
+"""What is read of the pool's records; the slim table has the rest."""
+
+SLIM = ("language", "ability", "ability_from", "construction", "source", "license", "group")
+"""Labels of the slim table."""
 
 
 def write_split(
@@ -42,7 +39,7 @@ def write_split(
 
     Args:
         split: train, validation or test.
-        rows: in the split's order: `number`, `position`, `source`, `construction`, `license`, `epoch`, `chars`.
+        rows: of the slim table, in the split's order, with `epoch`, and with ids and labels spelled out.
         pool: the files that `number` points to.
         folder: the mixture's data folder.
         digest: is given every row.
@@ -68,15 +65,15 @@ def write_split(
 
 def fetch(rows: pl.DataFrame, pool: Sequence[PoolPart]) -> pa.Table:
     """The full records of some rows, in their order, with the columns of `doit.table.MIXTURE`."""
-    tables, places = [], []
-    indexed = rows.with_row_index("place")
-    for (number,), wanted in indexed.sort("number", "position").group_by("number", maintain_order=True):
-        member = pool[int(str(number))]
-        tables.append(pa.Table.from_batches(_take(member.entry.folder, wanted["position"].to_numpy())))
-        places.append(wanted["place"].to_numpy())
-    if not tables:
+    if rows.is_empty():
         return pa.Table.from_batches([], MIXTURE)
-    gathered = pa.concat_tables(tables).take(_numbers(np.argsort(np.concatenate(places))))
+    indexed = rows.select("number", "position").with_row_index("place").sort("number", "position")
+    wanted = {int(str(number)): of["position"].to_numpy() for (number,), of in indexed.group_by("number")}
+    folders = {number: pool[number].entry.folder for number in sorted(wanted)}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # to wait for pages of files leaves the interpreter alone
+        taken = threads.map(lambda number: list(_take(folders[number], wanted[number])), folders)
+        tables = [pa.Table.from_batches(batches) for batches in taken]
+    gathered = pa.concat_tables(tables).take(_numbers(np.argsort(indexed["place"].to_numpy())))
     return _finish(gathered, rows, [member.file for member in pool])
 
 
@@ -98,27 +95,22 @@ def _numbers(values: NDArray[np.int64]) -> pa.Array:
 
 def _finish(table: pa.Table, rows: pl.DataFrame, files: Sequence[str]) -> pa.Table:
     """Add what follows from the card and the draw, in the order and types of a mixture."""
-    columns = {
-        **_abilities(table, rows),
-        "file": pl.Series(files, dtype=pl.String).gather(rows["number"]).to_arrow(),
-        "row": rows["row"].to_arrow(),
-        "part": rows["part"].to_arrow(),
-        **{name: rows[name].cast(pl.String).to_arrow() for name in ("construction", "source", "license")},
-        "tokens": rows["tokens"].to_arrow(),
-        "epoch": rows["epoch"].to_arrow(),
-    }
-    for name, column in columns.items():
-        table = table.drop_columns(name) if name in table.column_names else table
-        table = table.append_column(name, column)
+    if "ability_from" not in rows.columns:  # no tagger gave any
+        rows = rows.with_columns(ability_from=pl.when(pl.col("ability").is_not_null()).then(pl.lit("card")))
+    slim = rows.select(
+        hexadecimal(rows["id"]),
+        cs.by_name(SLIM).cast(pl.String),
+        "row",
+        "part",
+        "turns",
+        "chars",
+        "tokens",
+        "epoch",
+        file=pl.Series(files, dtype=pl.String).gather(rows["number"]),
+    ).to_arrow()
+    for name in slim.column_names:
+        table = table.append_column(name, slim[name])
     return _marked(table, rows["marks"]).select(MIXTURE.names).cast(MIXTURE)
-
-
-def _abilities(table: pa.Table, rows: pl.DataFrame) -> dict[str, pa.Array]:
-    """Where abilities are from; and, where a tagger gave some, the abilities themselves."""
-    if "ability_from" in rows.columns:
-        return {name: rows[name].cast(pl.String).to_arrow() for name in ("ability", "ability_from")}
-    tagged = pl.DataFrame({"tagged": pl.Series(table["ability"].is_valid())})
-    return {"ability_from": tagged.select(pl.when("tagged").then(pl.lit("card"))).to_series().to_arrow()}
 
 
 def _marked(table: pa.Table, marks: pl.Series) -> pa.Table:

@@ -21,14 +21,16 @@ from doit.curation.rules.base import Benchmark, Comparing, Left, Measured, Rewri
 from doit.curation.rules.contamination import Contaminated, contamination_report
 from doit.curation.rules.duplicates import applied
 from doit.curation.rules.lengths import Tokens
+from doit.curation.rules.script import Script
+from doit.curation.rules.selection import Scored
 from doit.mixtures.manifest import Contamination, FunnelStep
-from doit.mixtures.pools.identical import EXACT, copies
+from doit.mixtures.pools.identical import EXACT, Written, copies
 from doit.mixtures.pools.measuring import measured
-from doit.mixtures.pools.pool import Pool, PoolPart, scan_records
+from doit.mixtures.pools.pool import Pool, PoolPart, scan_records, written
 from doit.mixtures.pools.rewriting import rewritten
 from doit.mixtures.pools.tokens import count_tokens, load_tokenizer
 from doit.progress import Progress
-from doit.reading.scores import read_scores, scores_of
+from doit.reading.scores import matched, read_scores, scores_of
 from doit.reading.vectors import read_vectors, vectors_of
 
 LEFT = ("id", "source", "construction", "language", "ability", "row", "part", "turns", "chars", "tokens")
@@ -49,6 +51,8 @@ class Means:
     langid: LangId = "fast"
     workers: int | None = None
     engine: str = "local"
+    written: Written = written
+    """Of the texts that a pool's records were read from."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Curated:
     details: Mapping[str, pl.DataFrame]
     """Rule -> what it found, for people: pairs of near duplicates, items of benchmarks."""
     contamination: tuple[Contamination, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What files from outside lack."""
 
     def pool(self, before: Pool) -> Pool:
         """The pool with the entries that rules have made; a file of which records were split has read more."""
@@ -75,7 +81,9 @@ class Curated:
 
     def losses(self) -> list[str]:
         """A warning for every source that lost more than half of its records to the rules."""
-        held = dict(self.slim.group_by("source").len().rows())
+        held = Counter[str]()
+        for part in self.parts:
+            held[part.source] += part.entry.records
         warnings = []
         for source, records in sorted(held.items()):
             by = {step.rule: step.sources.get(source, 0) for step in self.funnel}
@@ -119,6 +127,7 @@ class _Course:
         self.parts, self.means = parts, means
         self.details: dict[str, pl.DataFrame] = {}
         self.contamination: list[Contamination] = []
+        self.warnings: list[str] = []
         self.rewritten: dict[str, int] = {}
         nothing = pl.lit(None, pl.String)
         marks = pl.lit(None, pl.List(pl.String))
@@ -130,7 +139,7 @@ class _Course:
         if isinstance(rule, Tokens):
             self._limit_tokens(rule)
         elif isinstance(rule, Rewriting):
-            self._rewrite(rule, None)
+            self._rewrite(rule.with_names(self.means.folder) if isinstance(rule, Script) else rule, None)
             self._count_rewritten(rule.title)
         elif isinstance(rule, Comparing):
             self._compare(rule)
@@ -146,7 +155,7 @@ class _Course:
 
     def drop_copies(self) -> None:
         """Of identical conversations that are left, all but one."""
-        copied = copies(self._left_rows(), self.parts)
+        copied = copies(self._left_rows(), self.parts, self.means.written)
         self._drop_at(EXACT, copied["at"], copied["value"])
 
     def _limit_tokens(self, rule: Tokens) -> None:
@@ -191,7 +200,7 @@ class _Course:
             lambda text: self._texts(rows, text),
             self.means.benchmarks,
             self._scores(rule, spelled.with_columns(files)),
-            None if rule.vectors is None else vectors_of(spelled["id"], read_vectors(self.means.folder / rule.vectors)),
+            self._vectors(rule, spelled["id"]),
         )
         found = rule.compare(left)
         at = rows["at"]
@@ -209,7 +218,19 @@ class _Course:
         if rule.outside is None:
             return {}
         path, column = rule.outside
-        return {rule.outside: scores_of(rows, read_scores(self.means.folder / path, column))}
+        found = scores_of(rows, read_scores(self.means.folder / path, column))
+        said = matched(found, path, f'a score "{column}"')
+        self.warnings += [said] if said and not isinstance(rule, Scored) else []
+        return {rule.outside: found}
+
+    def _vectors(self, rule: Comparing, ids: pl.Series) -> pl.Series | None:
+        """The vectors from outside that a rule goes by."""
+        if rule.vectors is None:
+            return None
+        found = vectors_of(ids, read_vectors(self.means.folder / rule.vectors))
+        said = matched(found, rule.vectors, "a vector")
+        self.warnings += [said] if said else []
+        return found
 
     def _mark(self, at: pl.Series, found: Verdicts) -> None:
         if found.marks.is_empty():
@@ -232,20 +253,28 @@ class _Course:
         )
 
     def _drop_at(self, title: str, at: pl.Series, value: pl.Series) -> None:
+        if at.is_empty():
+            return
         falls = spread(at, pl.repeat(True, len(at), eager=True), self.slim.height).fill_null(value=False)
         self._drop(title, falls, spread(at, value, self.slim.height))
 
     def _left_rows(self) -> pl.DataFrame:
         """The records that no rule has dropped, and where they stand in the slim table."""
-        return self.slim.with_row_index("at").filter(pl.col("rule").is_null())
+        rows = self.slim.with_row_index("at")
+        return rows.filter(pl.col("rule").is_null()) if self._dropped() else rows
+
+    def _dropped(self) -> bool:
+        """Whether a rule has dropped any record: where none has, millions of rows need not be filtered."""
+        return self.slim["rule"].null_count() < self.slim.height
 
     def _texts(self, rows: pl.DataFrame, text: pl.Expr) -> pl.Series:
         return texts_of(rows, self.parts, text)
 
     def finished(self, titles: Sequence[str]) -> Curated:
         """The end of the course: how many records each rule dropped and left, counted from their fates."""
-        dropped = dict(self.slim.group_by("rule").len().rows())
-        by_source = self.slim.group_by("rule", "source").len()
+        fates = self.slim.select("rule", "source") if self._dropped() else self.slim.select("rule", "source").clear()
+        by_source = fates.filter(pl.col("rule").is_not_null()).group_by("rule", "source").len()
+        dropped = dict(by_source.group_by("rule").agg(pl.col("len").sum()).rows())
         left, steps = self.slim.height, []
         for title in dict.fromkeys(titles):
             left -= dropped.get(title, 0)
@@ -253,7 +282,8 @@ class _Course:
             sources = dict(mine.select("source", "len").rows())
             told = {"dropped": dropped.get(title, 0), "left": left, "rewritten": self.rewritten.get(title, 0)}
             steps.append(FunnelStep(rule=title, sources=sources, **told))
-        return Curated(self.parts, self.slim, tuple(steps), self.details, tuple(self.contamination))
+        warnings = tuple(dict.fromkeys(self.warnings))
+        return Curated(self.parts, self.slim, tuple(steps), self.details, tuple(self.contamination), warnings)
 
 
 def near_clusters(slim: pl.DataFrame, parts: Sequence[PoolPart]) -> pl.Series:

@@ -24,6 +24,7 @@ import doit
 from doit import storage
 from doit.curation.language.detecting import LangId, second_opinion
 from doit.curation.language.telling import languages
+from doit.mixtures.pools.slim import SLIM, slim_columns, write_slim
 from doit.mixtures.pools.stamps import Span, checked, unchanged
 from doit.reading.records import FRESH, Reject, read_records, rejects_table
 from doit.schemas.card import DatasetCard
@@ -130,8 +131,13 @@ def _modules(root: Path, name: str) -> Iterator[Path]:
     if not parts or parts[0] not in ROOMS:
         return
     for depth in range(1, len(parts) + 1):
-        place = root.joinpath(*parts[:depth])
-        yield from (path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file())
+        yield from _found(root, "/".join(parts[:depth]))
+
+
+@cache
+def _found(root: Path, name: str) -> tuple[Path, ...]:
+    """The package or the module of that name, if there is one."""
+    return tuple(path for path in (root / name / "__init__.py", root / f"{name}.py") if path.is_file())
 
 
 def normalise(task: Task) -> Entry:
@@ -166,8 +172,15 @@ def _make(task: Task, folder: Path) -> Entry:
     unknown: Counter[str] = Counter()
     records = rows = 0
     held: list[pa.Table] = []
-    names = (RECORDS, "rejects.parquet", "left_out.parquet")
-    with record_writer(folder / names[0]) as writer:
+    slim: list[pl.DataFrame] = []
+    names = (RECORDS, SLIM, "rejects.parquet", "left_out.parquet")
+    with record_writer(folder / RECORDS) as writer:
+
+        def write(tables: list[pa.Table]) -> None:
+            table = with_language(pa.concat_tables(tables), task.langid)
+            writer.write_table(table)
+            slim.append(slim_columns(table))
+
         for batch in read_records(task.path, task.card, task.span):
             rejects += batch.rejects
             left_out += batch.left_out
@@ -176,13 +189,14 @@ def _make(task: Task, folder: Path) -> Entry:
             records += batch.records.num_rows
             held.append(batch.records)
             if sum(t.num_rows for t in held) >= TAGGED_ROWS or sum(t.nbytes for t in held) >= TAGGED_BYTES:
-                writer.write_table(with_language(pa.concat_tables(held), task.langid))
+                write(held)
                 held = []
         if held:
-            writer.write_table(with_language(pa.concat_tables(held), task.langid))
-    _write(folder / names[1], rejects_table(rejects, "", ""))
+            write(held)
+    write_slim(folder, slim)
+    _write(folder / "rejects.parquet", rejects_table(rejects, "", ""))
     numbers = pl.DataFrame(left_out, schema=pl.Schema(LEFT_OUT), orient="row")
-    _write(folder / names[2], numbers.to_arrow().cast(LEFT_OUT))
+    _write(folder / "left_out.parquet", numbers.to_arrow().cast(LEFT_OUT))
     entry = {
         "sha256": task.digest,
         "bytes": task.size,

@@ -11,8 +11,8 @@ and of the other columns only those that decisions are made on.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
+import mmap
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,17 +20,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import orjson
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from doit import jobs
 from doit.curation.language.detecting import LangId
 from doit.mixtures.loading import SourceFiles
 from doit.mixtures.manifest import InputFile
 from doit.mixtures.pools.normalising import POOLED, RECORDS, Entry, Task, code_digest, load, normalise
+from doit.mixtures.pools.slim import read_slim
 from doit.mixtures.pools.stamps import Note, Span
 from doit.progress import Progress
 from doit.reading.hub_repository import cache_home
@@ -39,11 +38,11 @@ from doit.reading.rows import spans
 from doit.schemas.card import DatasetCard
 from doit.table import REJECTS
 
-SLIM = ("id", "written", "language", "ability", "row", "part", "group", "turns", "chars")
-"""The pooled columns that decisions read."""
-
-LAYOUT = 2
+LAYOUT = 3
 """Number of the way in which an entry is kept; another one is another entry."""
+
+MARK_BYTES = 8
+"""What an Arrow file begins with: its mark and two zero bytes, and then the same stream as without a footer."""
 
 SPAN_BYTES = 32 << 20
 """Bytes of one stretch of a large file: a fraction of a second's reading, and the grain of resuming and of progress."""
@@ -90,10 +89,10 @@ def build_pool(
         ((source.card, shown, path) for source in sources for shown, path in source.files),
         key=lambda item: (item[0].name, item[1]),
     )
-    spanned = [_spans(path, card) for card, _, path in placed]
+    notes = [Note(path, cache_folder().parent / "files") for _, _, path in placed]
+    spanned = [_spans(path, card, note) for (card, _, path), note in zip(placed, notes, strict=True)]
     # Hashing leaves the interpreter alone, so threads share the processors. Only the stretches' digests are waited for.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        notes = [Note(path, cache_folder().parent / "files") for _, _, path in placed]
         asked = [[threads.submit(note.digest, span) for span in of] for note, of in zip(notes, spanned, strict=True)]
         whole = [threads.submit(note.digest) for note in notes]
         read = [
@@ -135,8 +134,10 @@ def _tell(progress: Progress, entry: Entry) -> None:
     progress.advance(entry.bytes // 1000)
 
 
-def _spans(path: Path, card: DatasetCard) -> Sequence[Span]:
-    return spans(path, layout_of(card), SPAN_BYTES) or [None]
+def _spans(path: Path, card: DatasetCard, note: Note) -> Sequence[Span]:
+    layout = layout_of(card)
+    how = hashlib.sha256(f"{code_digest()} {SPAN_BYTES} {layout}".encode()).hexdigest()
+    return note.spans(how, lambda: spans(path, layout, SPAN_BYTES)) or [None]
 
 
 def _helpful(sizes: Sequence[int]) -> int:
@@ -166,9 +167,14 @@ def _task(path: Path, card: DatasetCard, span: Span, digest: str, langid: LangId
 
 
 def open_records(folder: Path, columns: Sequence[str] = tuple(POOLED.names)) -> pa.Table:
-    """Columns of an entry's records, mapped into memory: only what is touched is read."""
-    with pa.memory_map(str(folder / RECORDS)) as source, pa.ipc.open_file(source) as file:
-        return file.read_all().select(columns)  # to name the columns to the reader would make it copy them
+    """Columns of an entry's records, mapped into memory: only what is touched is read.
+
+    The file is read as the stream that it is behind its mark, because Arrow's reader of files tells the system to read
+    all bytes of a batch ahead, and because to name columns to a reader makes it copy them.
+    """
+    with (folder / RECORDS).open("rb") as file:
+        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return pa.ipc.open_stream(pa.py_buffer(mapped[MARK_BYTES:])).read_all().select(columns)
 
 
 def scan_records(folder: Path) -> pl.LazyFrame:
@@ -179,69 +185,48 @@ def scan_records(folder: Path) -> pl.LazyFrame:
 def slim_table(pool: Sequence[PoolPart], sources: Sequence[SourceFiles]) -> pl.DataFrame:
     """The columns that decisions read, of all records, in the order of (source, file, row, part).
 
-    Labels are enumerations in the order of their strings; ids and `written` are 128-bit numbers, in the order of the
-    hexadecimal digits.
+    Labels are enumerations in the order of their strings; ids are 128-bit numbers, in the order of the hexadecimal
+    digits.
 
     Returns:
-        `SLIM`, and `number` (index into `pool`), `position` (row of the entry's records), `source`, `construction`,
-        `license`, `max_epochs`.
+        The columns of `doit.mixtures.pools.slim`, and `number` (index into `pool`), `position` (row of the entry's
+        records), `source`, `construction`, `license`, `max_epochs`.
     """
-    by_name = {source.card.name: source for source in sources}
-    kinds = {
-        "source": pl.Enum(sorted(by_name)),
-        "construction": pl.Enum(sorted({source.card.construction for source in sources})),
-        "license": pl.Enum(sorted({source.card.license for source in sources})),
-    }
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        read = list(threads.map(_slim, [member.entry.folder for member in pool]))
-    frames = []
-    for number, (member, columns) in enumerate(zip(pool, read, strict=True)):
-        source = by_name[member.source]
-        frames.append(
-            columns.with_columns(
-                row=pl.col("row") + member.first_row,
-                number=pl.lit(number, pl.UInt32),
-                position=pl.int_range(pl.len(), dtype=pl.UInt32),
-                source=pl.lit(member.source, kinds["source"]),
-                construction=pl.lit(source.card.construction, kinds["construction"]),
-                license=pl.lit(source.card.license, kinds["license"]),
-                max_epochs=pl.lit(source.mix.max_epochs, pl.Int32),
-            )
+    frames = [
+        columns.with_columns(
+            row=pl.col("row") + member.first_row,
+            number=pl.lit(number, pl.UInt32),
+            position=pl.int_range(pl.len(), dtype=pl.UInt32),
         )
-    slim = pl.concat(frames)
-    labels = (slim[name] for name in ("language", "ability"))
-    return slim.with_columns(one.cast(pl.Enum(sorted(one.drop_nulls().unique().cast(pl.String)))) for one in labels)
+        for number, (member, columns) in enumerate(zip(pool, read_slim([m.entry.folder for m in pool]), strict=True))
+    ]
+    slim = pl.concat(frames, how="diagonal", rechunk=True)
+    if "group" not in slim.columns:
+        slim = slim.with_columns(group=pl.lit(None, pl.String))
+    by_name = {source.card.name: source for source in sources}
+    about = [by_name[member.source] for member in pool]
+    of_parts = [
+        _enumeration("source", [source.card.name for source in about]),
+        _enumeration("construction", [source.card.construction for source in about]),
+        _enumeration("license", [source.card.license for source in about]),
+        pl.Series("max_epochs", [source.mix.max_epochs for source in about], dtype=pl.Int32),
+    ]
+    return slim.with_columns(of_part.gather(slim["number"]) for of_part in of_parts)
 
 
-def _slim(folder: Path) -> pl.DataFrame:
-    """`SLIM` of one entry, labels as categories."""
-    table = open_records(folder, SLIM)
-    columns = []
-    for name in SLIM:
-        column = table[name]
-        if name == "id":
-            digits = b"".join(binascii.unhexlify(_characters(chunk)) for chunk in column.chunks)
-            columns.append(_wide(name, pa.Array.from_buffers(pa.binary(16), len(column), [None, pa.py_buffer(digits)])))
-        elif name == "written":
-            columns.append(_wide(name, column))
-        elif name in ("language", "ability"):
-            columns.append(pl.Series(name, pc.dictionary_encode(column), dtype=pl.Categorical))
-        else:
-            columns.append(pl.Series(name, column))
-    return pl.DataFrame(columns)
+def _enumeration(name: str, values: Sequence[str]) -> pl.Series:
+    return pl.Series(name, values, dtype=pl.Enum(sorted(set(values))))
 
 
-def _characters(array: pa.StringArray) -> memoryview | bytes:
-    """The texts of an array without nulls, one after another."""
-    if not len(array):
-        return b""
-    ends = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
-    return memoryview(array.buffers()[2])[int(ends[0]) : int(ends[-1])]
-
-
-def _wide(name: str, column: pa.Array | pa.ChunkedArray) -> pl.Series:
-    """A column of 128-bit numbers from 16 bytes each, the highest first."""
-    return pl.Series(name, column).bin.reinterpret(dtype=pl.UInt128, endianness="big")
+def written(rows: pl.DataFrame, pool: Sequence[PoolPart]) -> pl.Series:
+    """The digests of some records' texts as they were written, columns `number` and `position` given: 16 bytes each."""
+    parts = []
+    for (number,), mine in rows.with_row_index("place").group_by("number", maintain_order=True):
+        column = open_records(pool[int(str(number))].entry.folder, ["written"])["written"]
+        parts.append(mine.select("place", written=pl.Series(column).gather(mine["position"])))
+    if not parts:
+        return pl.Series("written", dtype=pl.Binary)
+    return pl.concat(parts).sort("place")["written"]
 
 
 def all_rejects(pool: Sequence[PoolPart]) -> pa.Table:

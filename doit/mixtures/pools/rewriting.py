@@ -20,6 +20,7 @@ from doit.mixtures.pools.measuring import WORTH_A_PROCESS, curation_code
 from doit.mixtures.pools.normalising import POOLED, RECORDS, Entry, record_writer, with_language
 from doit.mixtures.pools.pool import PoolPart, scan_records
 from doit.mixtures.pools.shortening import split_long
+from doit.mixtures.pools.slim import SLIM, slim_columns, write_slim
 from doit.mixtures.pools.stamps import unchanged
 from doit.mixtures.pools.tokens import load_tokenizer
 from doit.progress import Progress
@@ -28,7 +29,7 @@ ORIGIN, ENTRY = "origin.parquet", "entry.json"
 LEFT_BEHIND = ("rejects.parquet", "left_out.parquet")
 """What rows became that are no records."""
 
-LAYOUT = 2
+LAYOUT = 4
 """Number of the way in which an entry is made and kept; another one is another entry."""
 
 
@@ -106,15 +107,17 @@ def _rewrite(task: _Task) -> Entry:
     if isinstance(task.rule, Tokens):
         made = _numbered(made.with_columns(changed=pl.len().over("origin") > 1), task.entry.folder)
     origin = made.select("origin", "changed")
+    pooled = made.drop("origin", "changed").to_arrow().cast(POOLED)
     with record_writer(task.folder / RECORDS) as writer:
-        writer.write_table(made.drop("origin", "changed").to_arrow().cast(POOLED))
+        writer.write_table(pooled)
+    write_slim(task.folder, [slim_columns(pooled)])
     with storage.atomic_file(task.folder / ORIGIN) as target:
         origin.write_parquet(target)
     for name in LEFT_BEHIND:
         with storage.atomic_file(task.folder / name) as target:
             copyfile(task.entry.folder / name, target)
     entry = replace(task.entry, folder=task.folder, records=made.height)
-    files = {name: storage.file_digest(task.folder / name) for name in (RECORDS, ORIGIN)}
+    files = {name: storage.file_digest(task.folder / name) for name in (RECORDS, SLIM, ORIGIN)}
     told = {name: value for name, value in vars(entry).items() if name != "folder"}
     storage.write_json(task.folder / ENTRY, {**told, "files": files})
     return entry
@@ -146,14 +149,41 @@ def _load(folder: Path) -> Entry | None:
 
 def _changed(records: pl.DataFrame, rule: Rewriting) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The records that a rule leaves as they are, and the others with the texts that it gives them."""
-    after = rule.rewrite(records["messages"], records["language"])
+    whole = _with_thoughts(records)
+    after = rule.rewrite(whole, records["language"])
     content = pl.element().struct.field("content")
-    both = pl.DataFrame({"before": records["messages"], "after": after}).select(pl.all().list.eval(content))
+    both = pl.DataFrame({"before": whole, "after": after}).select(pl.all().list.eval(content))
     changed = both.select(changed=pl.col("before") != pl.col("after"))["changed"]
-    old = records.filter(changed)
-    new = old.with_columns(messages=after.filter(changed))
+    old, before, now = records.filter(changed), whole.filter(changed), after.filter(changed)
+    new = _taken_apart(old, now)
     new = new.with_columns(
         chars=pl.col("messages").list.eval(content.str.len_chars()).list.sum().cast(pl.Int32),
-        tags=pl.concat_list("tags", pl.lit(f"rewritten:{rule.title}"), rule.marks(old["messages"], new["messages"])),
+        tags=pl.concat_list("tags", pl.lit(f"rewritten:{rule.title}"), rule.marks(before, now)),
     )
     return records.filter(~changed), new
+
+
+def _with_thoughts(records: pl.DataFrame) -> pl.Series:
+    """Messages, and behind them the record's thinking as turns of the assistant, an empty one for a null."""
+    if records["reasoning"].null_count() == records.height:
+        return records["messages"]
+    thought = pl.struct(role=pl.lit("assistant"), content=pl.element().fill_null(""))
+    turns = pl.col("reasoning").fill_null([]).list.eval(thought).cast(records.schema["messages"])
+    return records.select(pl.concat_list("messages", turns).alias("messages")).to_series()
+
+
+def _taken_apart(old: pl.DataFrame, whole: pl.Series) -> pl.DataFrame:
+    """Records with the messages and the thinking that `_with_thoughts` has joined."""
+    count = pl.col("messages").list.len()
+    cut = old.with_columns(whole=whole).with_columns(
+        messages=pl.col("whole").list.head(count), whole=pl.col("whole").list.slice(count)
+    )
+    new = cut.drop("whole")
+    if old["reasoning"].null_count() == old.height:
+        return new
+    said = [[turn["content"] for turn in turns] for turns in cut["whole"].to_list()]
+    thoughts = [
+        None if before is None else [None if had is None else got for had, got in zip(before, now, strict=True)]
+        for before, now in zip(old["reasoning"].to_list(), said, strict=True)
+    ]
+    return new.with_columns(reasoning=pl.Series(thoughts, dtype=old.schema["reasoning"]))

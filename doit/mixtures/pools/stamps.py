@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def stamp(path: Path) -> list[int]:
 
 
 class Note:
-    """The SHA-256 of one file and of stretches of it, noted in the cache for as long as its stamp stays.
+    """The SHA-256 of one file and of stretches of it, and where it is cut, noted for as long as its stamp stays.
 
     Args:
         file: the file.
@@ -51,8 +51,10 @@ class Note:
         self._settled = time.time_ns() - max(self._stamp[1:3]) > SETTLED
         self._lock = threading.Lock()
         known = _read(self._path)
-        self._digests: dict[str, str] = known["digests"] if known.get("stamp") == self._stamp else {}
-        self._noted = len(self._digests)
+        same = known.get("stamp") == self._stamp
+        self._digests: dict[str, str] = known["digests"] if same else {}
+        self._cuts: dict[str, list[list[int]]] = known.get("cuts", {}) if same else {}
+        self._noted = len(self._digests) + len(self._cuts)
 
     def digest(self, span: Span = None) -> str:
         """The SHA-256 of the file or of a stretch, read if it is not known; any number of threads may ask."""
@@ -64,10 +66,22 @@ class Note:
                 self._digests[name] = found
         return found
 
+    def spans(self, how: str, cut: Callable[[], Sequence[tuple[int, int]]]) -> Sequence[tuple[int, int]]:
+        """The stretches of the file, looked for if they are not known.
+
+        Args:
+            how: all that they depend on beside the file.
+            cut: finds them.
+        """
+        if how not in self._cuts:
+            self._cuts[how] = [[start, stop] for start, stop in cut()]
+        return [(start, stop) for start, stop in self._cuts[how]]
+
     def keep(self) -> None:
         """Note what was read, unless the file may have changed meanwhile."""
-        if len(self._digests) > self._noted and self._settled and stamp(self._file) == self._stamp:
-            storage.write_json(self._path, {"stamp": self._stamp, "digests": self._digests})
+        more = len(self._digests) + len(self._cuts) > self._noted
+        if more and self._settled and stamp(self._file) == self._stamp:
+            storage.write_json(self._path, {"stamp": self._stamp, "digests": self._digests, "cuts": self._cuts})
 
 
 def unchanged(folder: Path, files: Mapping[str, str]) -> bool:
