@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from doit import catalogue, yamlio
 from doit.curation.rules import RULES
@@ -109,22 +110,31 @@ def _documents(folder: catalogue.Kind) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _about(models: dict[str, type[Any]]) -> Callable[[], list[dict[str, Any]]]:
-    return lambda: [{"name": kind, "about": _first_line(model)} for kind, model in sorted(models.items())]
+    return lambda: [{"name": kind, "about": _first_sentence(model)} for kind, model in sorted(models.items())]
 
 
-def _first_line(model: type[Any]) -> str:
-    return (model.__doc__ or "").strip().partition("\n")[0]
+def _first_sentence(model: type[Any]) -> str:
+    paragraph = inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0]
+    sentence, stop, _ = " ".join(paragraph.split()).partition(". ")
+    return sentence + stop.rstrip()
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
     said = written_under(model)
     described = {
-        name: {"default": _plain(field.get_default(call_default_factory=True)), "about": said.get(name, "")}
+        name: {**_default(field), "about": said.get(name, "")}
         for name, field in model.model_fields.items()
         if name != "kind"
     }
-    about = inspect.cleandoc(model.__doc__ or "") + "\n"
+    about = inspect.cleandoc(model.__doc__ or "")
+    about += "\n" if "\n" in about else ""
     return {"kind": model.model_fields["kind"].default, "about": about, "fields": described}
+
+
+def _default(field: FieldInfo) -> dict[str, Any]:
+    if field.is_required():
+        return {"required": True}
+    return {"default": _plain(field.get_default(call_default_factory=True))}
 
 
 def _plain(value: Any) -> Any:

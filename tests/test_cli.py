@@ -332,3 +332,24 @@ def test_list_and_show(kind: str, run: Callable[..., Ran]) -> None:
         assert row["name"]
     assert run("list", kind).status == 0
     assert run("show", rows[0]["name"]).status == 0
+
+
+def test_what_a_rule_must_be_given_is_said(run: Callable[..., Ran]) -> None:
+    shown = run("show", "tokens", "--json")
+
+    fields = json.loads(shown.out)["fields"]
+    assert fields["at_most"]["required"] is True
+    assert fields["over"]["default"] == "drop"
+    assert "Undefined" not in run("show", "contaminated").out
+    abouts = {row["name"]: row["about"] for row in json.loads(run("list", "rules", "--json").out)}
+    assert all(about.endswith((".", "…")) for about in abouts.values()), abouts
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_it_is_told(run: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = {}
+    for told in ("", "0", "60"):
+        monkeypatch.setenv("COLUMNS", told)
+        widths[told] = max(map(len, run("list", "rules").out.splitlines()))
+
+    assert widths[""] == widths["0"] == 100
+    assert widths["60"] <= 60

@@ -5,6 +5,7 @@ Nothing is said by colour alone. Everything that comes from data goes through `v
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -33,7 +34,7 @@ from doit.mixtures.manifest import (
 from doit.schemas.abilities import ABILITIES
 
 PIPED_WIDTH = 100
-"""Columns of what is written to a file or a pipe, which have no width of their own."""
+"""Columns of what is written to a file or a pipe, which have no width of their own, unless `COLUMNS` says it."""
 _AXES = ("language", "ability", "construction", "source")
 _BAR = 20
 _MOST_ROWS = 40
@@ -45,12 +46,13 @@ def show(renderable: RenderableType, *, file: TextIO | None = None) -> None:
 
     Args:
         renderable: what a function of this module gave.
-        file: where to; standard error if None. Colours and the window's width only on a terminal; what the file's
-            encoding lacks is written as a backslash escape.
+        file: where to; standard error if None. Colours and the window's width only on a terminal,
+            elsewhere `COLUMNS` or 100; what the file's encoding lacks is written as a backslash escape.
     """
     file = sys.stderr if file is None else file
     terminal = file.isatty()
-    console = Console(file=file, width=None if terminal else PIPED_WIDTH, highlight=False, emoji=False, markup=False)
+    width = None if terminal or os.environ.get("COLUMNS", "").strip("0").isdecimal() else PIPED_WIDTH
+    console = Console(file=file, width=width, highlight=False, emoji=False, markup=False)
     with console.capture() as capture:
         console.print(renderable)
     text = capture.get()
