@@ -7,12 +7,15 @@ import random
 import subprocess
 import sys
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import pytest
 
 from doit.mixtures.planning.corner import Corner
-from doit.mixtures.planning.grid import Grid
+from doit.mixtures.planning.grid import Floats, Grid, Whole
 from doit.mixtures.planning.interior import Columns, centre
+from doit.mixtures.planning.lagrange import Programme
 from doit.mixtures.planning.plan import Axis, Plan, Request, Stock, Target, plan
 from doit.mixtures.planning.quotas import AxisQuotas, Problem
 
@@ -123,3 +126,64 @@ def test_the_largest_corner_takes_the_first_cells_first() -> None:
         walk.largest([cell])
 
     assert walk.value[:8].round(6).tolist() == [2, 0, 0, 0, 0, 0, 0, 2]
+
+
+def falling(length: int) -> list[str]:
+    return [f"1/{i + 1}" for i in range(length)]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many steps each whole programme leaves open."""
+    from doit.mixtures.planning.highs import Model  # scipy, which another test must not find imported
+
+    found: list[int] = []
+    whole = Model.whole
+
+    def counted(model: Model, goal: Floats, low: Whole, high: Whole, **options: Any) -> Any:
+        found.append(len(goal))
+        return whole(model, goal, low, high, **options)
+
+    monkeypatch.setattr(Model, "whole", counted)
+    return found
+
+
+def test_prices_at_skewed_shares_leave_the_solver_little(opened: list[int]) -> None:
+    asked = axes(falling(10), falling(12), falling(60))
+    plenty: Stock = {cell: [10_000] for cell in itertools.product(*(axis.targets for axis in asked))}
+
+    made = plan(Request(asked, 10_000, "redistribute"), plenty)
+
+    assert made.proven
+    assert made.holds
+    assert sum(opened) < 2_000  # about 96,000 for each plan if prices are taken before they have settled
+
+
+def test_a_limit_does_not_make_prices_worse(opened: list[int]) -> None:
+    asked, chance = axes(falling(5), falling(8), falling(20)), random.Random(2)
+    cells = itertools.product(*(axis.targets for axis in asked))
+    stock: Stock = {cell: [int(chance.lognormvariate(2, 1.2)) + 1] for cell in cells if chance.random() < 0.3}
+
+    made = plan(Request(asked, 1_108, "redistribute"), stock)
+
+    assert made.proven
+    assert (made.holds, made.largest) == (False, 41)
+    assert sum(opened) < 6_000  # 10,874 if the last prices are taken where others show more
+
+
+def test_most_sizes_that_do_not_hold_are_known_from_a_larger_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    met = Programme.met
+
+    def counted(programme: Programme) -> bool:
+        tried.append(programme.problem.size)
+        return met(programme)
+
+    monkeypatch.setattr(Programme, "met", counted)
+    asked = axes(falling(4), falling(6), falling(12))
+    stock = stock_of(asked, 0)
+
+    made = plan(Request(asked, sum(count for (count,) in stock.values()) // 3, "redistribute"), stock)
+
+    assert made.largest == 1_566
+    assert len(tried) < 5  # of the 18 sizes from the largest one for tables of fractions

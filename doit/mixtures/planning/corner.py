@@ -10,6 +10,7 @@ chapters 3, 7 and 8).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -150,10 +151,10 @@ class Corner:
         steep = np.abs(change) > EPSILON
         room = np.full(self.rows, np.inf)
         room[steep] = np.maximum((bound[steep] - value[steep]) / change[steep], 0.0)
-        least, own = (
-            float(room.min()),
-            float(self.width[number] - self.value[number] if sign > 0 else self.value[number]),
-        )
+        least = float(room.min())
+        own = float(self.width[number] - self.value[number] if sign > 0 else self.value[number])
+        if math.isnan(least) or math.isnan(own):
+            raise Lost
         if own <= least:
             self.value[self.inside] = value + change * own
             self.value[number] = self.width[number] if sign > 0 else 0.0

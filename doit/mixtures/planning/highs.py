@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-from scipy.sparse import csr_array, hstack
+from scipy.sparse import csr_array, eye_array, hstack, vstack
 
 from doit.mixtures.planning.grid import Floats, Grid, Whole
 from doit.mixtures.planning.steps import Steps
@@ -29,6 +29,34 @@ def feasible(grid: Grid, right: Floats, low: Floats, high: Floats) -> bool:
     """Whether there are counts of fractions between bounds that add up."""
     ends = np.column_stack([low, high])
     return bool(linprog(np.zeros(len(low)), A_eq=matrix(grid), b_eq=right, bounds=ends, method="highs").status == 0)
+
+
+def lacking(grid: Grid, cells: Floats, low: Floats, high: Floats) -> Floats:
+    """What one record more of each value would add to the records that values lack or have too many of, at the least.
+
+    Args:
+        grid: the constraints.
+        cells: the most that each cell may have.
+        low: the least that each value should have.
+        high: the most that each value should have.
+
+    Returns:
+        Per value from -1 to 1, positive where the value lacks records; nothing but zeros if it was not found.
+    """
+    rows = matrix(grid)[: len(low), : len(cells)]
+    lack, count = eye_array(len(low)), len(low)
+    answer = linprog(
+        np.concatenate([np.zeros(len(cells)), np.ones(2 * count)]),
+        A_ub=vstack([hstack([-rows, -lack, 0 * lack]), hstack([rows, 0 * lack, -lack])]),
+        b_ub=np.concatenate([-low, high]),
+        bounds=np.column_stack([np.zeros(len(cells) + 2 * count), np.append(cells, np.full(2 * count, np.inf))]),
+        method="highs",
+    )
+    if answer.x is None:
+        return np.zeros(count)
+    prices = -np.asarray(answer.ineqlin.marginals, dtype=np.float64)
+    found: Floats = prices[:count] - prices[count:]
+    return found
 
 
 def most(grid: Grid, cells: Floats, values: Floats) -> int:

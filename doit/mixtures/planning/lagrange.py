@@ -19,11 +19,11 @@ import numpy as np
 from doit.mixtures.planning.grid import Floats, Marks, Whole
 from doit.mixtures.planning.interior import Centre
 from doit.mixtures.planning.quotas import Problem, Solution, whole_multiples
-from doit.mixtures.planning.steps import Cost, Limit, Steps, cut, reach, scaled
+from doit.mixtures.planning.steps import Cost, Limit, cut, reach, scaled
 from doit.mixtures.planning.tables import Tables
 
-ROUNDS = 4
-"""How often the steps near the optimum are laid anew before the prices are taken as they are."""
+ROUNDS = 8
+"""How often steps are added near the optimum before the prices are taken as they are."""
 CORE = 300
 """Cells and values left open when the solver looks for a first whole table."""
 FINE = 1000
@@ -160,22 +160,33 @@ class Programme:
         if middle is not None:
             prices, point = [scaled(price, scale) for price in middle.prices], middle.used
             near = np.clip(np.rint(point), low, high).astype(np.int64)
+        best = self._bound(level, prices, times)[0], prices, times
+        cuts = self._cuts(near, bent, wide=wide)
         for _ in range(ROUNDS):
-            steps = self._steps(near, bent, wide=wide)
-            found = self.tables.cheapest_steps(steps, self._reduced(level, prices), scale, self.limits)
+            found = self.tables.cheapest_steps(cut(cuts), self._reduced(level, prices), scale, self.limits)
             if found is None and wide:
                 break
             if found is None:
                 wide = True
+                cuts = np.sort(np.column_stack([cuts, self._cuts(near, bent, wide=True)]), axis=1)
                 continue
             point, moves, times = found
             prices = [price + scaled(move, scale) for price, move in zip(prices, moves, strict=True)]
-            best = self._reduced(self._with_limits(level, times), prices)
-            least = np.array([cost.least(*ends) for cost, *ends in zip(best, self.low, self.high, strict=True)])
-            if (np.abs(least - near)[bent] <= self.beside).all():
+            bound, near = self._bound(level, prices, times)
+            # steps that turn out to be missing make prices worse than those before
+            best = max(best, (bound, prices, times), key=lambda one: one[0])
+            if (cuts == near[:, None]).any(axis=1)[bent].all():
                 break
-            near = least
-        return prices, times, point
+            cuts = np.sort(np.column_stack([cuts, self._cuts(near, bent, wide=False)]), axis=1)
+        return best[1], best[2], point
+
+    def _bound(self, level: list[Cost], prices: Sequence[int], times: Sequence[int]) -> tuple[int, Whole]:
+        """What every table costs at least, as prices of constraints and limits show; the counts that cost that."""
+        reduced = self._reduced(self._with_limits(level, times), prices)
+        best = [cost.least(low, high) for cost, low, high in zip(reduced, self.low, self.high, strict=True)]
+        bound = sum(cost.at(count) for cost, count in zip(reduced, best, strict=True)) + prices[-1] * self.problem.size
+        bound -= sum(price * limit.most for price, limit in zip(times, self.limits, strict=True))
+        return bound, np.array(best)
 
     def _bent(self, level: list[Cost]) -> Marks:
         """Per variable whether a cost or a limit is no straight line between its bounds."""
@@ -195,8 +206,8 @@ class Programme:
         curves = sorted(2 * cost.square for cost in level if cost.square)
         return self.tables.middle(level, curves[len(curves) // 2], self.low, self.high)
 
-    def _steps(self, middle: Whole, bent: Marks, *, wide: bool) -> Steps:
-        """Single steps beside the middle, if `wide` growing ones beyond; one step where every cost is straight."""
+    def _cuts(self, middle: Whole, bent: Marks, *, wide: bool) -> Whole:
+        """Ends of single steps beside the middle, if `wide` of growing ones beyond; one step for a straight cost."""
         low, high = np.array(self.low), np.array(self.high)
         spans, longest = [*range(self.beside + 2)], int((high - low).max(initial=1))
         while wide and spans[-1] < longest:
@@ -208,7 +219,7 @@ class Programme:
         cuts = np.column_stack([cuts, np.where((free > low) & (free < high), free, cuts[:, 0])])
         cuts[~bent, 0] = low[~bent]
         cuts[~bent, 1:] = high[~bent, None]
-        return cut(np.sort(cuts, axis=1))
+        return np.sort(cuts, axis=1)
 
     def _lattice(self, costs: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
         """What costs of whole tables differ by, and one of them: squares are odd or even as their roots."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from doit.mixtures.planning.lagrange import Programme
 from doit.mixtures.planning.quotas import Problem, Solution, whole_multiples
 
+PARTS = 1 << 20
+"""Parts of one in which prices are whole numbers."""
 TIES = 2000
 """Cells up to which ties are broken in the plan of unlimited data, where every cell is open."""
 
@@ -48,10 +52,46 @@ def largest_that_holds(problem: Problem, least: int) -> int | None:
     """The largest size from `least` to the problem's own at which the targets hold; None if there is none."""
     if holds(problem):
         return problem.size
+    walls: list[Wall] = []
     for size in range(min(problem.size - 1, _carried(problem, least)), least - 1, -1):
-        if holds(problem._replace(size=size)):
+        ranges = [bounds for axis in problem.axes for bounds in axis.ranges(size)]
+        if any(wall.bars(ranges) for wall in walls):
+            continue
+        smaller = problem._replace(size=size)
+        wall = Wall.between(smaller)
+        if wall.bars(ranges):
+            walls.append(wall)
+        elif holds(smaller):
             return size
     return None
+
+
+class Wall(NamedTuple):
+    """A price per value at which the cells cannot earn what the counts of the values cost: a proof in whole numbers."""
+
+    prices: list[int]
+    earned: int
+    """The most that the cells earn: each has as much as it can, or nothing."""
+
+    @classmethod
+    def between(cls, problem: Problem) -> Wall:
+        """The prices at which the targets at a size cost most beyond what the cells earn, even as fractions."""
+        from doit.mixtures.planning import highs  # noqa: PLC0415 - scipy is slow to import and rarely needed here
+
+        programme = _asked(problem)
+        tables, cells = programme.tables, len(problem.cells)
+        most = np.array(programme.high[:cells], dtype=np.float64)
+        low, high = np.array([programme.low[cells:], programme.high[cells:]], dtype=np.float64)
+        prices = [round(float(price) * PARTS) for price in highs.lacking(tables.grid, most, low, high)]
+        paid = (sum(prices[row] for row in rows) for rows in tables.cell_rows)
+        return cls(prices, sum(cap * max(0, one) for cap, one in zip(problem.most, paid, strict=True)))
+
+    def bars(self, ranges: Sequence[tuple[int, int]]) -> bool:
+        """Whether no counts per value between these bounds can be made up."""
+        least = sum(
+            price * (low if price > 0 else high) for price, (low, high) in zip(self.prices, ranges, strict=True)
+        )
+        return least > self.earned
 
 
 def _carried(problem: Problem, least: int) -> int:

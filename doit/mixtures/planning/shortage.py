@@ -55,7 +55,7 @@ def refuse_empty(empty: Sequence[tuple[str, str]]) -> ShortStock:
     values = in_words([value for name, value in empty if name == axis])
     return ShortStock(
         "D403",
-        f"a share is asked of {values}, and nothing is available.",
+        f"a share is asked of {values}, and nothing is available." if axis else "no record is left for training.",
         where=f"mix.{axis}" if axis else "mix",
         hint="Add a source that has it, set its share to 0, or use `shortage: redistribute`.",
     )
