@@ -92,6 +92,71 @@ def test_code_formulas_numbers_and_addresses_have_no_language(text: str | None) 
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "x^2 + y^2 = z^2",
+        "y = x",
+        "y = ax + b",
+        "x y z",
+        "f(x, y) = x^2 + y^2",
+        "x + y = 10, x - y = 2",
+        "ｙ　＝　ａｘ　＋　ｂ",
+        "y = mx + b\nm = (y2 - y1) / (x2 - x1)",
+        "int x = 0, y = 1; while (x < y) { x += 1; }",
+        "lambda x, y: x + y",
+        "∂u/∂t + u ∂u/∂x = 0",
+        "o = [1, 2, 3]; e = o[0]",
+        "if a in b: return a",
+        "for x, y in z: print x",
+        "SELECT a FROM b",
+        "A. B. C. D. I.",
+        "2x + y",
+    ],
+)
+def test_a_lone_letter_is_no_language(text: str) -> None:
+    assert tag(text) == "und"
+    assert tag(f"{text}\n1", text) == "und"
+    assert tag(f"{text}\n这是直线的方程", text) == "zh-Hans"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Y a mí", "es"),
+        ("Y tú?", "es"),
+        ("Pan y vino (tinto), 5 y 6 euros", "es"),
+        ("Gracias y saludos 🙂", "es"),
+        ("U bent mooi", "nl"),
+        ("Dank u!", "nl"),
+        ("I am", "en"),
+        ("Do as I do", "en"),
+        ("Return a list", "en"),
+        ("Plan B for a list", "en"),
+        ("La recta es y = ax + b", "es"),
+    ],
+)
+def test_a_lone_letter_beside_words_is_a_word(text: str, expected: str) -> None:
+    assert tag(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("什么是人工智能", "zh-Hans"),
+        ("怎么走", "zh-Hans"),
+        ("那么", "zh-Hans"),
+        ("什么是臺", "zh-Hant"),
+        ("幺么小丑", "zh"),
+        ("老么", "zh"),
+        ("`什么`春天", "zh"),
+        ("什麼是人工智能", "zh-Hant"),
+    ],
+)
+def test_words_decide_where_no_character_does(text: str, expected: str) -> None:
+    assert tag(text) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("请访问https://example.com/the/of/what查看说明", "zh-Hans"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import string
 from itertools import pairwise
@@ -101,6 +102,52 @@ def test_private_things_are_found_whole(kind: str, part: str, text: str) -> None
 def test_what_only_looks_private_stays(text: str) -> None:
     assert find(text) == []
     assert find(f"见{text}。") == []
+
+
+LETTERS, ANY = string.ascii_letters, string.ascii_letters + string.digits
+
+
+@pytest.mark.parametrize(
+    ("prefix", "length", "alphabet"),
+    [
+        ("hf_", 34, LETTERS),
+        ("AKIA", 16, string.ascii_uppercase + "234567"),
+        ("glpat-", 20, ANY + "_-"),
+        ("ghp_", 36, ANY),
+        ("npm_", 36, ANY),
+        ("AIza", 35, ANY + "_-"),
+        ("sk-", 48, ANY),
+    ],
+)
+def test_random_tokens_are_found(prefix: str, length: int, alphabet: str) -> None:
+    draw = random.Random(7)
+    tokens = [prefix + "".join(draw.choices(alphabet, k=length)) for _ in range(2000)]
+
+    found = [find(f"token: {token} 。") == [Found("api-key", 7, 7 + len(token))] for token in tokens]
+
+    assert sum(found) >= 0.99 * len(found)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "rest"),
+    [
+        ("hf_", "x" * 34),
+        ("hf_", "XxXxXxXx" * 5),
+        ("hf_", "abcdeABCDE" * 4),
+        ("hf_", "yourtokenhere" + "abcdefghijklmnopqrst"),
+        ("hf_", "ThisIsWhereTheHubKeyOfAnAccountWouldGo"),
+        ("hf_", "LORAquantizedmodeladapterweightsfile"),
+        ("hf_", "transformerspipelinesentimentanalysis"),
+        ("hf_", "MYVERYOWNKEYSTANDSINTHISPLACEFORNOWOK"),
+        ("AKIA", "A" * 16),
+        ("AKIA", "ACCESSKEYIDSAMPL"),
+        ("AKID", "entifierForTheWholeModule"),
+        ("glpat-", "My-GitLab-Access-TOKEN"),
+        ("glpat-", "my-personal-access-token"),
+    ],
+)
+def test_what_stands_for_a_token_is_none(prefix: str, rest: str) -> None:
+    assert find(f"用法：{prefix}{rest}。") == []
 
 
 def test_every_kind_is_in_the_table() -> None:

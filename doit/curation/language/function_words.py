@@ -27,12 +27,28 @@ WORDS_PER_WEIGHT = 8
 FAIR_PART = 8
 """A second language counts from an eighth of the first one's own words."""
 CODE_SIGNS = r"[{}()\[\];=<>_]"
+PROGRAM = (
+    r"(?i)^\P{L}*(?:(?:and|as|break|case|def|del|do|elif|else|end|false|for|from|if|import|in|int|is|lambda|let|none|not"
+    r"|null|of|or|pass|print|return|select|then|true|var|where|while|yield|\p{L})(?:\P{L}+|\z))+\z"
+)
+"""Nothing but words of programs and lone letters."""
+VARIABLE = r"(?i)(?:^|[^\p{L}\p{N}_'’])[b-hj-z](?:[^\p{L}\p{N}_'’]|$)"
+"""A lone letter that is no English word: beside such words alone it makes a program, `if a in b: return a`."""
+LOOSE = r"(?i)(?:^|[^\p{L}\p{N}_'’])[b-df-hj-np-rtx](?:[^\p{L}\p{N}_'’]|$)"
+"""A lone letter that is a word in none of the languages listed, so a variable; an elided one (l'amore) is none."""
+FORMULA = r"[{}\[\];=<>_+*/^|\\~#∂∫√∑∏≤≥≠≈→←×÷·∈]|\p{L}\("
+"""Signs beside which a letter is a variable: `y = ax + b`."""
+WORD = r"\p{L}{3}|[\p{L}&&[^\x00-\x7F]]"
+"""Beside a lone letter that is a function word, what makes both of them a text: `Pan y vino`, `Y tú`."""
 COMPATIBLE = r"[\x{300}-\x{36F}\x{FF21}-\x{FF5A}]"
 """Letters in full width, and accents apart from their letters, which NFKC puts together."""
 
 
 class Vocabulary(NamedTuple):
-    """The word lists as arrays; words that the same languages share are one kind, and kind 0 is every other word."""
+    """The word lists as arrays; words that the same languages share are one kind, and kind 0 is every other word.
+
+    Words of a single ASCII letter are kinds of their own.
+    """
 
     languages: tuple[str, ...]
     weights: NDArray[np.int64]
@@ -43,6 +59,8 @@ class Vocabulary(NamedTuple):
     """Slots: the key of the word that has this slot, or 0."""
     kinds: NDArray[np.int64]
     """Slots: the kind of the word that has this slot."""
+    lone: NDArray[np.int64]
+    """The kinds of words of a single ASCII letter."""
 
 
 class Hits(NamedTuple):
@@ -52,6 +70,8 @@ class Hits(NamedTuple):
     """n × languages: weights of the function words found, greetings and code words not included."""
     own: NDArray[np.int64]
     """n × languages: how many of those words no other language has."""
+    lone: NDArray[np.int64]
+    """n × languages: the part of the scores that words of a single ASCII letter have, such as Spanish `y`."""
     code: NDArray[np.int64]
     """n: weights of English words that programs also use."""
     greetings: NDArray[np.int64]
@@ -87,9 +107,10 @@ def vocabulary() -> Vocabulary:
     for name, words in lists.items():
         for word in words:
             owners.setdefault(word, set()).add(name)
-    groups = sorted({tuple(sorted(group)) for group in owners.values()})
+    kind_of = {word: (len(word.encode()) == 1, tuple(sorted(group))) for word, group in owners.items()}
+    groups = sorted(set(kind_of.values()))
     weights = np.zeros((len(groups) + 1, len(names)), dtype=np.int64)
-    for kind, group in enumerate(groups, start=1):
+    for kind, (_, group) in enumerate(groups, start=1):
         weights[kind, [names.index(name) for name in group]] = UNIQUE if len(group) == 1 else SHARED
     encoded = [word.encode() for word in owners]
     lengths = np.array([len(word) for word in encoded])
@@ -100,9 +121,10 @@ def vocabulary() -> Vocabulary:
     table = np.zeros(1 << SLOT_BITS, dtype=np.uint64)
     table[slots] = keys
     kinds = np.zeros(1 << SLOT_BITS, dtype=np.int64)
-    kinds[slots] = [groups.index(tuple(sorted(owners[word]))) + 1 for word in owners]
+    kinds[slots] = [groups.index(kind_of[word]) + 1 for word in owners]
+    lone = np.array([kind for kind, (alone, _) in enumerate(groups, start=1) if alone], dtype=np.int64)
     languages = tuple(name for name in names if name not in {CODE, GREETING})
-    return Vocabulary(languages, weights[:, _order(names)], factor, table, kinds)
+    return Vocabulary(languages, weights[:, _order(names)], factor, table, kinds, lone)
 
 
 def _order(names: list[str]) -> list[int]:
@@ -141,7 +163,7 @@ def count_words(texts: pl.Series) -> Hits:
     known = vocabulary()
     kinds = [(np.flatnonzero(column == UNIQUE), np.flatnonzero(column == SHARED)) for column in known.weights.T]
     scores = np.zeros((len(kinds), len(texts)), dtype=np.int64)
-    own = np.zeros_like(scores)
+    own, lone = np.zeros_like(scores), np.zeros_like(scores)
     totals = np.zeros(len(texts), dtype=np.int64)
     for first, data, rows in byte_chunks(texts + "\n"):
         letters = _word_bytes(data)
@@ -162,7 +184,8 @@ def count_words(texts: pl.Series) -> Hits:
         for language, (alone, shared) in enumerate(kinds):
             own[language, part] = found[alone].sum(axis=0)
             scores[language, part] = UNIQUE * own[language, part] + SHARED * found[shared].sum(axis=0)
-    return Hits(scores[:-2].T, own[:-2].T, scores[-2], scores[-1], totals)
+        lone[:, part] = sum(np.outer(known.weights[kind], found[kind]) for kind in known.lone)
+    return Hits(scores[:-2].T, own[:-2].T, lone[:-2].T, scores[-2], scores[-1], totals)
 
 
 class Verdict(NamedTuple):
@@ -203,7 +226,7 @@ def _judge(texts: pl.Series, *, strict: bool) -> Verdict:
     scores = hits.scores
     extra = hits.code if strict else hits.code + hits.greetings
     plain = np.full(len(texts), not strict) & (extra >= 2 * SHARED) & (extra > scores.max(axis=1))
-    plain[plain] = ~texts.filter(plain).str.contains(CODE_SIGNS).to_numpy()
+    plain[plain] = ~_is_program(texts.filter(plain))
     scores[:, english] += np.where(plain | (scores[:, english] > 0), extra, 0)
     ranked = np.sort(scores, axis=1)
     top, second = ranked[:, -1], ranked[:, -2]
@@ -212,6 +235,20 @@ def _judge(texts: pl.Series, *, strict: bool) -> Verdict:
     sure = (top > second) | (language == english) | (top >= 2 * UNIQUE)
     sure &= (language == english) | (top > extra)
     language[(top == 0) | (WORDS_PER_WEIGHT * top < hits.words) | ~sure] = -1
+    bare = np.flatnonzero((language >= 0) & (top == hits.lone[np.arange(len(texts)), language]))
+    language[bare[~_is_prose(texts.gather(bare))]] = -1
     fair = (hits.own > 0) & (FAIR_PART * hits.own >= hits.own.max(axis=1, keepdims=True))
     fair[language < 0] = True
     return Verdict(language, top, hits.words, fair)
+
+
+def _is_program(texts: pl.Series) -> NDArray[np.bool_]:
+    """Whether texts of words that programs also use are a program."""
+    signs, words = texts.str.contains(CODE_SIGNS), texts.str.contains(PROGRAM)
+    return (signs | (words & texts.str.contains(VARIABLE))).to_numpy()
+
+
+def _is_prose(texts: pl.Series) -> NDArray[np.bool_]:
+    """Whether texts whose only function words are lone letters are more than formulas or code."""
+    formula = texts.str.contains(FORMULA) | texts.str.contains(LOOSE)
+    return (texts.str.contains(WORD) & ~formula).to_numpy()

@@ -53,6 +53,8 @@ WORDS = -1
 """In place of a code: the letters are Latin, so the words decide."""
 LINE = r"[^\n]*\p{L}[^\n]*"
 EAST_LETTERS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}"
+SIMPLIFIED_WORDS = "[什怎那要多甚]么"
+"""Traditional text has 么 too (老么), but never in these words."""
 CLEAR_HAN = 8
 """A Japanese or Korean request of this many Han characters has others between them, so without them it is Chinese."""
 
@@ -207,7 +209,8 @@ def _settle_latin(codes: Ints, opening: _Opening) -> None:
 def _settle_chinese(codes: Ints, counts: Ints, opening: _Opening) -> None:
     """Put the Chinese script for `ZH` where one has more characters of its own.
 
-    Where both have as many, or where kana are near, whose Han characters are of both kinds, the opening decides.
+    Where both have as many, or where kana are near, whose Han characters are of both kinds, the opening decides; where
+    that does not either, 什么 and its like.
     """
     hans, hant = counts[:, Script.HANS], counts[:, Script.HANT]
     chinese = codes == ZH
@@ -217,3 +220,5 @@ def _settle_chinese(codes: Ints, counts: Ints, opening: _Opening) -> None:
     begun = count_letters(opening.of(rows))
     codes[rows[begun[:, Script.HANS] > begun[:, Script.HANT]]] = HANS
     codes[rows[begun[:, Script.HANT] > begun[:, Script.HANS]]] = HANT
+    undecided = np.flatnonzero(codes == ZH)
+    codes[undecided[opening.body.gather(undecided).str.contains(SIMPLIFIED_WORDS).to_numpy()]] = HANS

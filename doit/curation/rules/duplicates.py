@@ -28,10 +28,10 @@ PAIRS = {"dropped": pl.String, "survivor": pl.String, "similarity": pl.Float64}
 
 
 class ExactDuplicates(Comparing):
-    """Of records with the same texts the one with the smallest id stays. Whole conversations, nothing ignored, come
-    first in every build; a spec need not name that.
+    """Of records with the same texts the one with the smallest id stays.
 
-    The order of turns counts, and who said what. A record in which the speaker asked for says nothing is like no other.
+    Whole conversations, nothing ignored, come first in every build; a spec need not name that. The order
+    of turns counts, and who said what. A record in which the speaker asked for says nothing is like no other.
     """
 
     kind: Literal["exact_duplicates"] = "exact_duplicates"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
+from doit.curation.language.ranges import canonical_range
 from doit.curation.rules.base import Measured, text_of
 from doit.curation.texts.mismatch import languages_apart
 from doit.schemas.card import check_language_range
@@ -21,11 +22,12 @@ class Languages(Measured):
     keep: tuple[str, ...] = Field(min_length=1)
     """Ranges such as `zh` or `en`; `zh` covers `zh-Hans` and `zh-Hant`."""
 
-    @model_validator(mode="after")
-    def _tags(self) -> Self:
-        for wanted in self.keep:
+    @field_validator("keep")
+    @classmethod
+    def _tags(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
+        for wanted in keep:
             check_language_range(wanted)
-        return self
+        return tuple(dict.fromkeys(canonical_range(wanted) for wanted in keep))
 
     def measure(self) -> pl.Expr:
         """See `Measured.measure`."""
