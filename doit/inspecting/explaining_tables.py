@@ -45,9 +45,8 @@ def diff_table(answer: DiffAnswer) -> RenderableType:
     """Whether two mixtures are the same, and where they are not."""
     title = "The two mixtures are equal" if answer.equal else "The two mixtures differ"
     parts: list[RenderableType] = [_heading(title), _sides(answer), *_records_note(answer)]
-    cells = [cell for cell in answer.cells if cell.only_a or cell.only_b]
-    if cells:
-        counts = [(cell.cell, cell.a, cell.b, cell.both, cell.only_a, cell.only_b) for cell in cells]
+    if answer.cells:
+        counts = [(cell.cell, cell.a, cell.b, cell.both, cell.only_a, cell.only_b) for cell in answer.cells]
         parts += [_heading("Cells that differ"), _numbers(("cell", "A", "B", "both", "only A", "only B"), counts)]
     if answer.changed:
         parts += [_heading("Records in both, with another"), _numbers(("column", "records"), answer.changed.items())]

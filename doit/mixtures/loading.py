@@ -15,7 +15,7 @@ from doit import catalogue, yamlio
 from doit.curation.rules.base import Rule
 from doit.curation.rules.contamination import BenchmarkFiles, Contaminated
 from doit.errors import DoitError, SpecError, did_you_mean
-from doit.mixtures.spec import MixSource, MixtureSpec
+from doit.mixtures.spec import MixSource, MixtureSpec, language_path
 from doit.mixtures.variants import expand
 from doit.reading.fetching import Fetched, fetch
 from doit.schemas.card import DatasetCard
@@ -64,7 +64,8 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, folder: Path | None 
     """
     document = _with_base(path, ())
     for override in overrides:
-        document = yamlio.apply_override(document, override)
+        key, equals, value = override.partition("=")
+        document = yamlio.apply_override(document, f"{language_path(document, key)}{equals}{value}")
     text = path.read_text(encoding="utf-8")
     return resolve(document, folder=path.parent if folder is None else folder, where=str(path), text=text)
 

@@ -63,6 +63,8 @@ def open_mixtures(out: Path) -> list[Opened]:
     """
     if not out.is_file():
         storage.recover(out)
+    elif out.suffix.lower() != ".json":
+        raise _no_folder(out)
     path = out if out.is_file() else out / "manifest.json"
     document = _document(path)
     if "variants" not in document:
@@ -100,6 +102,14 @@ def _sizes(path: Path, document: dict[str, Any], variant: str | None) -> list[Op
         inner = path.parent / size / "manifest.json"
         opened.append(Opened(inner.parent, _checked(_document(inner), inner), variant, size))
     return opened
+
+
+def _no_folder(file: Path) -> SpecError:
+    """The error for a file that is not even a manifest, such as the spec that a mixture is built from."""
+    hint = "Name the folder that `doit build` made."
+    if file.suffix.lower() in (".yaml", ".yml"):
+        hint = f"If it is a mixture's spec: `doit build {file} OUT`, then name OUT."
+    return SpecError("D206", "this is a file, not a mixture's folder.", where=str(file), hint=hint)
 
 
 def _folders(named: Any, path: Path) -> list[str]:

@@ -6,9 +6,10 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
 from doit.curation.language.detecting import LangId
+from doit.curation.language.ranges import canonical_range
 from doit.curation.rules import AnyRule
 from doit.curation.rules.lengths import Tokens
 from doit.errors import SpecError, did_you_mean
@@ -138,6 +139,13 @@ class MixtureSpec(Frozen):
     series: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Nested sizes, each a mixture of its own in `OUT/<size>`."""
 
+    @field_validator("mix", mode="before")
+    @classmethod
+    def _one_spelling(cls, mix: Any) -> Any:
+        if isinstance(mix, dict) and isinstance(mix.get("language"), dict):
+            return {**mix, "language": _by_range(mix["language"])}
+        return mix
+
     @model_validator(mode="after")
     def _consistent(self) -> MixtureSpec:
         for axis, targets in self.mix.items():
@@ -169,6 +177,38 @@ class MixtureSpec(Frozen):
             for name in AXES
             if name in self.mix
         )
+
+
+def _by_range(targets: dict[Any, Any]) -> dict[Any, Any]:
+    """Targets of languages with every range in its one spelling.
+
+    Raises:
+        SpecError: D207: two keys are one range.
+    """
+    spelled: dict[Any, Any] = {}
+    for written in targets:
+        value = canonical_range(written) if isinstance(written, str) else written
+        if value in spelled:
+            what = f'"{spelled[value]}" and "{written}" are one range, {value}.'
+            raise SpecError("D207", what, where="mix.language", hint="Keep one of them.")
+        spelled[value] = written
+    return {value: targets[written] for value, written in spelled.items()}
+
+
+def language_path(document: Any, path: str) -> str:
+    """The dotted path of a language's target, with the range spelled as the document spells it; others as they are."""
+    axis, dot, written = path.partition("mix.language.")
+    targets = (document.get("mix") or {}).get("language") if isinstance(document, dict) else None
+    if axis or not dot or not isinstance(targets, dict):
+        return path
+    first, dot, more = written.partition(".")
+    return f"mix.language.{language_key(targets, first)}{dot}{more}"
+
+
+def language_key(targets: Any, written: str) -> str:
+    """The key among targets of languages that is the same range; the range's one spelling where there is none."""
+    wanted = canonical_range(written.strip())
+    return next((key for key in targets if isinstance(key, str) and canonical_range(key) == wanted), wanted)
 
 
 def _target(target: Amount | Fraction) -> Target:

@@ -17,7 +17,7 @@ import orjson
 
 from doit import yamlio
 from doit.errors import SpecError, did_you_mean
-from doit.mixtures.spec import AXES
+from doit.mixtures.spec import AXES, language_key, language_path
 
 
 def expand(document: Mapping[str, Any], sources: Sequence[str]) -> dict[str, Any]:
@@ -61,7 +61,8 @@ def _expand(
 
 
 def _set(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    changed: dict[str, Any] = yamlio.apply_override(document, f"{path}={orjson.dumps(value).decode()}")
+    place = language_path(document, path)
+    changed: dict[str, Any] = yamlio.apply_override(document, f"{place}={orjson.dumps(value).decode()}")
     return changed
 
 
@@ -99,5 +100,6 @@ def _without(document: dict[str, Any], axis: str, value: str, sources: Sequence[
         if targets:
             targets.pop(value, None)
         return changed
-    changed.setdefault("mix", {})[axis] = {**(targets or {"*": 1}), value: 0}
+    key = language_key(targets or {}, value) if axis == "language" else value
+    changed.setdefault("mix", {})[axis] = {**(targets or {"*": 1}), key: 0}
     return changed

@@ -291,7 +291,7 @@ class _Conversion:
     def _reject(self, file: Path, reject: Reject) -> None:
         row = "" if reject.row is None else f" row {reject.row:,}"
         byte = "" if reject.byte is None else f" (byte {reject.byte:,})"
-        named = reject.field is None or " " in reject.field or f"`{reject.field}`" in reject.reason
+        named = not reject.field or " " in reject.field or f"`{reject.field}`" in reject.reason
         where = f"{file}{row}{byte}" + ("" if named else f": {reject.field}")
         if self.strict:
             hint = "Without --strict it would be counted and left out."
@@ -313,6 +313,9 @@ class _Conversion:
                     self.left_out[cannot.what] += 1
                     return
                 lost.add(cannot.what)
+                if _thinking(less) < _thinking(conversation):
+                    # a turn that is dropped takes its thinking along
+                    lost.add("reasoning")
                 conversation = less
             except SpecError as error:
                 raise error.within(where) from None
@@ -345,6 +348,11 @@ class _Conversion:
 
 def _thoughts(conversation: Conversation) -> list[str | None]:
     return [thought or None for thought in conversation.reasoning or ()] if has_reasoning(conversation) else []
+
+
+def _thinking(conversation: Conversation) -> int:
+    """How many turns have thinking that is kept apart."""
+    return sum(bool(thought) for thought in conversation.reasoning or ())
 
 
 def _unread(name: str, card: DatasetCard, where: str) -> SpecError:

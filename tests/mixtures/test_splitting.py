@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -116,3 +117,75 @@ def test_all_sizes_of_a_series_share_them(tmp_path: Path) -> None:
         held_out = [rows(tmp_path / "out" / size, name)["id"].to_list() for size in ("10", "40", "160")]
         assert held_out[0] == held_out[1] == held_out[2]
     assert doit.verify(tmp_path / "out").ok
+
+
+def two_languages(folder: Path, *, alike: bool, **more: Any) -> Path:
+    """Sixty Chinese records, and sixty English ones, which are all alike but for a number if asked for."""
+    thing = "the water cycle of the earth and why it matters to people, animals and plants everywhere"
+    answer = "Water rises from the sea as vapour, becomes clouds, falls as rain upon the land, and runs back."
+    english = [(f"Explain {thing} {n}" if alike else f"Explain {keyed('q', n)}", answer) for n in range(60)]
+    english = english if alike else [(question, f"It is {keyed('a', n)}.") for n, (question, _) in enumerate(english)]
+    signs = [(chr(0x4E00 + 37 * n), chr(0x5000 + 53 * n), chr(0x6000 + 71 * n)) for n in range(60)]
+    chinese = [(f"请说明{one}{other}", f"这是{third}。") for one, other, third in signs]
+    rows = [{"instruction": question, "output": answer} for question, answer in english + chinese]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "a.jsonl").write_text(lines, encoding="utf-8")
+    source = {"name": "a", "shape": {"kind": "alpaca"}, "source": {"files": "a.jsonl"}, "languages": ["en", "zh"]}
+    mix = {"language": {"en": 0.5, "zh": 0.5}}
+    document = {"name": "t", "size": 20, "sources": [{"dataset": source}], "mix": mix, **more}
+    (folder / "spec.yaml").write_text(dump(document), encoding="utf-8")
+    return folder / "spec.yaml"
+
+
+def keyed(*parts: object) -> str:
+    """Eight words that no other parts give."""
+    digits = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    return " ".join("".join(chr(ord("a") + int(d, 16)) for d in digits[at : at + 4]) for at in range(0, 32, 4))
+
+
+def test_a_split_that_took_a_whole_cluster_is_named(tmp_path: Path) -> None:
+    path = two_languages(tmp_path, alike=True, splits={"validation": {"records": 5, "per": "language"}})
+
+    with pytest.raises(ShortStock) as refused:
+        doit.build(path, tmp_path / "out")
+
+    assert (refused.value.code, refused.value.where) == ("D403", f"{path}: mix.language")
+    assert refused.value.what == (
+        "a share is asked of en, and nothing is available. Of 60 records of en, the split validation took 60 (it asks "
+        "for 5): records of one group and near duplicates of each other stay together, and these are one such set."
+    )
+    assert refused.value.hint.startswith("Leave out `splits.validation`. ")
+    assert "the split validation took 60" in (doit.plan(path).refused or "")
+
+
+def test_splits_that_took_as_many_as_they_ask_for_can_be_made_smaller(tmp_path: Path) -> None:
+    splits = {"validation": {"records": 40, "per": "language"}, "test": {"records": 15, "per": "language"}}
+    path = two_languages(tmp_path, alike=False, splits=splits)
+
+    with pytest.raises(ShortStock) as refused:
+        doit.build(path, tmp_path / "out")
+
+    took = "the split validation took 40 (it asks for 40), the split test took 15 (it asks for 15)."
+    assert f"en wants 10 and has 5, zh wants 10 and has 5. Of 60 records of en, {took}" in refused.value.what
+    assert "stay together" not in refused.value.what
+    leave_out = "Leave out `splits.validation` and `splits.test`, or ask for fewer records there. "
+    assert refused.value.hint == f"{leave_out}The largest size that fits is 10."
+    doit.build(path, tmp_path / "out", overrides=["size=10"])
+
+
+def test_a_split_that_leaves_nothing_without_targets_is_named(tmp_path: Path) -> None:
+    path = two_languages(tmp_path, alike=False, splits={"test": {"records": 120}}, mix={})
+
+    with pytest.raises(ShortStock, match=r"D403 .*no record is left for training\. Of 120 records, the split test "):
+        doit.build(path, tmp_path / "out")
+
+
+def test_a_shortage_that_no_split_made_names_none(tmp_path: Path) -> None:
+    mix = {"language": {"fr": 0.5, "zh": 0.5}}
+    path = two_languages(tmp_path, alike=False, splits={"test": {"records": 5}}, mix=mix)
+
+    with pytest.raises(ShortStock) as refused:
+        doit.build(path, tmp_path / "out")
+
+    assert refused.value.what == "a share is asked of fr, and nothing is available."
+    assert refused.value.hint.startswith("Add a source")

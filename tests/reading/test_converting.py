@@ -458,6 +458,18 @@ def test_lossy_counts_what_was_lost(
     assert len(made_of(tmp_path / "out.jsonl", card(target))) == written
 
 
+@pytest.mark.parametrize("target", ["alpaca", "belle", "qa"])
+def test_the_thinking_of_a_dropped_tool_call_is_counted(target: str, write: Write, tmp_path: Path) -> None:
+    turns = [{"role": role, "content": content} for role, content in CALLED]
+    call = next(at for at, turn in enumerate(turns) if turn["role"] == "assistant")
+    turns[call]["reasoning_content"] = "先查天气。"
+    source = write("called.jsonl", [{"messages": turns}])
+
+    answer = doit.convert(source, tmp_path / "out.jsonl", to=target, shape="messages", lossy=True)
+
+    assert answer.lost["tool_turns"] == answer.lost["reasoning"] == 1
+
+
 def test_bad_rows_are_counted_by_code_and_the_rest_is_written(write: Write, tmp_path: Path) -> None:
     source = write("in.jsonl", '{"instruction": "a", "output": "b"}\n{"instruction": "a"}\n{bad\n')
     answer = doit.convert(source, tmp_path / "out.jsonl", to="messages", shape="alpaca")

@@ -21,6 +21,7 @@ from doit.errors import DoitError, ShortStock
 from doit.mixtures.building.digest import ContentDigest
 from doit.mixtures.building.draw import draw, ordered
 from doit.mixtures.building.evidence import FOLDER, evidence_names
+from doit.mixtures.building.held_out import with_splits
 from doit.mixtures.building.ledger import FATES, count, ledger, total, write_ledger
 from doit.mixtures.building.splitting import SPLITS
 from doit.mixtures.building.stocking import Stocked, lost, stocked
@@ -157,6 +158,8 @@ def _plans(resolved: Resolved, found: Stocked) -> list[tuple[int, Plan]]:
     for size in asked:
         try:
             made = plan(Request(found.axes, size, spec.shortage, ceilings), stock)
+        except ShortStock as error:
+            raise with_splits(error, found, spec.splits).within(resolved.where) from None
         except DoitError as error:
             raise error.within(resolved.where) from None
         plans.append((size or made.size, made))

@@ -48,7 +48,7 @@ def split(
     choice = _Choice(pool, None if clusters is None else clusters.gather(able), seed)
     for name in SPLITS:
         if name in splits:
-            values, named = _values(pool, splits[name].per, axes)
+            values, named = values_of(pool, splits[name].per, axes)
             for value in np.argsort(named):
                 choice.take(name, values == value, splits[name].records, named[value])
     names = pl.Series([None, *SPLITS], dtype=pl.String)
@@ -63,7 +63,7 @@ class _Choice:
     def __init__(self, pool: pl.DataFrame, clusters: pl.Series | None, seed: int) -> None:
         self.taken = np.zeros(pool.height, np.uint32)
         """0 = free, else one more than the split's place in `SPLITS`."""
-        self._unit = _units(pool, clusters)
+        self._unit = units(pool, clusters)
         self._order = _unit_order(pool, self._unit, seed)
         by_unit = np.argsort(self._unit, kind="stable")
         self._members = np.split(by_unit, np.flatnonzero(np.diff(self._unit[by_unit])) + 1)
@@ -84,7 +84,7 @@ class _Choice:
             raise ShortStock("D401", what, where=f"splits.{split}", hint=f"Ask for {have} or fewer, or add sources.")
 
 
-def _units(pool: pl.DataFrame, clusters: pl.Series | None) -> NDArray[np.int64]:
+def units(pool: pl.DataFrame, clusters: pl.Series | None) -> NDArray[np.int64]:
     """The number of every record's unit: the connected components of sharing a group or a cluster."""
     from scipy.sparse import coo_array  # noqa: PLC0415 - slow to import, and only splits need it
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
@@ -100,8 +100,8 @@ def _units(pool: pl.DataFrame, clusters: pl.Series | None) -> NDArray[np.int64]:
         return np.arange(pool.height)
     ends = np.concatenate(rows), np.concatenate(labels)
     graph = coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(width, width))
-    units: NDArray[np.int64] = connected_components(graph, directed=False)[1][: pool.height]
-    return np.unique(units, return_inverse=True)[1]
+    found: NDArray[np.int64] = connected_components(graph, directed=False)[1][: pool.height]
+    return np.unique(found, return_inverse=True)[1]
 
 
 def _unit_order(pool: pl.DataFrame, unit: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -113,7 +113,7 @@ def _unit_order(pool: pl.DataFrame, unit: NDArray[np.int64], seed: int) -> NDArr
     return frame.sort("least", "own", "id")["at"].to_numpy().astype(np.int64)
 
 
-def _values(pool: pl.DataFrame, per: str | None, axes: Sequence[Axis]) -> tuple[NDArray[np.int64], list[str]]:
+def values_of(pool: pl.DataFrame, per: str | None, axes: Sequence[Axis]) -> tuple[NDArray[np.int64], list[str]]:
     """The value of `per` of every record as a number, and the values: its targets where it is an axis."""
     if per is None:
         return np.zeros(pool.height, np.int64), ["any kind"]

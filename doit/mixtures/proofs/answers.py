@@ -139,6 +139,7 @@ class DiffAnswer(Frozen):
     """What became in B of the records that only A has: fate and rule -> records. `not read` = not in B's ledger."""
     only_b_in_a: dict[str, int]
     cells: tuple[CellDifference, ...]
+    """Only those that do not hold the same records."""
     changed: dict[str, int]
     """Column -> records in both whose value is not the same. `text` is what was said; `copies` how often."""
     reordered: bool

@@ -163,7 +163,7 @@ def _fates(mixture: Opened, ids: pl.Series) -> dict[str, int]:
 
 
 def _cells(a: Opened, b: Opened, rows: pl.DataFrame, others: pl.DataFrame) -> Iterator[CellDifference]:
-    """Distinct records of every cell, in the order of their names."""
+    """Distinct records of the cells that differ, in the order of their names."""
     axes = [mixture.spec().axes() for mixture in (a, b)]
     same = _values(axes[0]) == _values(axes[1])
     # What was held out belongs to no cell of the plan.
@@ -180,7 +180,8 @@ def _cells(a: Opened, b: Opened, rows: pl.DataFrame, others: pl.DataFrame) -> It
     both = dict(placed[0].join(placed[1], on=["id", "cell"], how="inner").group_by("cell").len().rows())
     for cell in sorted({*counts[0], *counts[1]}):
         left, right, shared = counts[0].get(cell, 0), counts[1].get(cell, 0), both.get(cell, 0)
-        yield CellDifference(cell=cell, a=left, b=right, both=shared, only_a=left - shared, only_b=right - shared)
+        if left > shared or right > shared:
+            yield CellDifference(cell=cell, a=left, b=right, both=shared, only_a=left - shared, only_b=right - shared)
 
 
 def _values(axes: Sequence[Axis]) -> list[tuple[str, list[str]]]:

@@ -15,7 +15,7 @@ from doit import yamlio
 from doit.errors import DoitError
 from doit.mixtures.manifest import Check, Manifest
 from doit.mixtures.opening import Opened
-from doit.mixtures.proofs.checking import Broken, changed, checked, nested_check, order_law
+from doit.mixtures.proofs.checking import ID, Broken, changed, checked, nested_check, order_law
 
 RECEIPT = "publication.json"
 """What was published, with the SHA-256 of every file; marks a repository as ours."""
@@ -25,7 +25,6 @@ _ABOVE = 2
 
 _SPLITS = ("train", "validation", "test")
 _MEMBER = {"id": pl.String, "source": pl.String, "file": pl.String, "epoch": pl.Int32}
-_ID = "^[0-9a-f]{32}$"
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def _places(rows: pl.DataFrame, manifest: Manifest) -> str:
     if foreign := set(rows.select("source", "file").unique().rows()) - known:
         source, file = min(foreign)
         raise Broken(f"{source}: `{file}` is no input of the manifest.")
-    if not rows["id"].str.contains(_ID).all():
+    if not rows["id"].str.contains(ID).all():
         raise Broken("an id is not 32 hexadecimal digits.")
     copies = rows.group_by("split", "id").agg(pl.len(), pl.col("epoch").max())
     if copies.filter(pl.col("len") != pl.col("epoch")).height:

@@ -15,14 +15,17 @@ from doit.mixtures.building.ledger import count, total
 from doit.mixtures.manifest import Check, Manifest, VerifyAnswer
 from doit.mixtures.opening import Opened, open_mixtures
 from doit.mixtures.planning import cells as cellular
-from doit.mixtures.proofs.checking import Broken, changed, checked, nested_check, order_law
+from doit.mixtures.proofs.checking import ID, Broken, changed, checked, columns_law, nested_check, order_law, reading
 from doit.mixtures.proofs.published import is_recipe, publication, recipe_checks
 from doit.mixtures.spec import MixtureSpec
 from doit.progress import Progress
 from doit.schemas.record import content_id
+from doit.table import LEDGER, MIXTURE, REJECTS
 
 SPLITS = ("train", "validation", "test")
 HEAVY = ("messages", "reasoning", "tools")
+
+LEDGER_FILE, REJECTS_FILE = "ledger.parquet", "rejects.parquet"
 
 
 def verify(out: Path) -> VerifyAnswer:
@@ -32,9 +35,12 @@ def verify(out: Path) -> VerifyAnswer:
         Every check with what it found; `ok` is true if all are.
 
     Raises:
-        SpecError: D206 there is no mixture; StorageError: D102 its manifest cannot be read.
+        SpecError: D206 there is no mixture, or another code: the spec in its manifest is none of this version.
+        StorageError: D102 its manifest cannot be read.
     """
     opened = open_mixtures(out)
+    for one in opened:
+        one.spec()
     if is_recipe(opened):
         found = recipe_checks(out if out.is_dir() else out.parent, opened)
         return VerifyAnswer(ok=all(check.ok for check in found), checks=tuple(found))
@@ -44,7 +50,7 @@ def verify(out: Path) -> VerifyAnswer:
         checks += [check.model_copy(update={"name": place + check.name}) for check in _checks(one.folder, one.manifest)]
     for variant in dict.fromkeys(one.variant for one in opened):
         sizes = [one for one in opened if one.variant == variant and one.size is not None]
-        if sizes and all(check.ok for check in checks if check.name.endswith("files")):
+        if sizes and all(check.ok for check in checks if check.name.endswith(("files", "columns"))):
             checks.append(_nested(sizes))
     return VerifyAnswer(ok=all(check.ok for check in checks), checks=tuple(checks))
 
@@ -53,16 +59,19 @@ def _checks(folder: Path, manifest: Manifest) -> list[Check]:
     checks = [_files(folder, manifest)]
     if not checks[0].ok:
         return checks
-    rows = _slim(folder, manifest)
-    if "ledger.parquet" not in manifest.files:
-        # A published mixture: its ledger and its rejects have stayed at home.
+    try:
+        columns = _columns(folder, manifest)
+        rows, lines = _slim(folder, manifest), _lines(folder, manifest)
+    except Broken as broken:
+        return [*checks, Check(name="columns", ok=False, detail=f"D501 {broken}")]
+    checks.append(Check(name="columns", ok=True, detail=columns))
+    if lines is None:
         kept: list[tuple[str, Callable[[], str]]] = [
             ("content digest", lambda: _content(folder, manifest)),
             ("identities", lambda: _identities(folder, manifest)),
             ("order", lambda: order_law(rows, manifest)),
         ]
         return checks + [checked(name, law) for name, law in kept]
-    lines = pl.read_parquet(folder / "ledger.parquet")
     laws: list[tuple[str, Callable[[], str]]] = [
         ("content digest", lambda: _content(folder, manifest)),
         ("identities", lambda: _identities(folder, manifest)),
@@ -87,6 +96,21 @@ def _files(folder: Path, manifest: Manifest) -> Check:
     return Check(name="files", ok=True, detail=f"{len(manifest.files)} files match their digests.")
 
 
+def _columns(folder: Path, manifest: Manifest) -> str:
+    """Every table has the columns that a build writes."""
+    data = _data(folder, manifest)
+    if not data:
+        raise Broken("the manifest names no file in data/.")
+    tables = [(path, MIXTURE) for _, path in data]
+    if LEDGER_FILE in manifest.files:
+        if REJECTS_FILE not in manifest.files:
+            raise Broken(f"the manifest names {LEDGER_FILE}, but not {REJECTS_FILE}.")
+        tables += [(folder / LEDGER_FILE, LEDGER), (folder / REJECTS_FILE, REJECTS)]
+    for path, schema in tables:
+        columns_law(path, path.relative_to(folder).as_posix(), schema)
+    return f"{len(tables)} tables have their columns and types."
+
+
 def _data(folder: Path, manifest: Manifest) -> list[tuple[str, Path]]:
     """(split, file) of all data files, in the mixture's order."""
     names = sorted(name for name in manifest.files if name.startswith("data/"))
@@ -94,17 +118,28 @@ def _data(folder: Path, manifest: Manifest) -> list[tuple[str, Path]]:
 
 
 def _slim(folder: Path, manifest: Manifest) -> pl.DataFrame:
-    frames = [
-        pl.scan_parquet(path).drop(HEAVY).with_columns(split=pl.lit(split)).collect()
-        for split, path in _data(folder, manifest)
-    ]
+    with reading("data"):
+        frames = [
+            pl.scan_parquet(path, glob=False).drop(HEAVY).with_columns(split=pl.lit(split)).collect()
+            for split, path in _data(folder, manifest)
+        ]
     return pl.concat(frames)
+
+
+def _lines(folder: Path, manifest: Manifest) -> pl.DataFrame | None:
+    """The ledger; None of a published mixture, whose ledger and rejects have stayed at home."""
+    if LEDGER_FILE not in manifest.files:
+        return None
+    with reading(LEDGER_FILE):
+        return pl.read_parquet(folder / LEDGER_FILE, glob=False)
 
 
 def _content(folder: Path, manifest: Manifest) -> str:
     digest = ContentDigest()
     for split, path in _data(folder, manifest):
-        digest.update(split, pq.read_table(path))
+        with reading(path.name):
+            rows = pq.read_table(path)
+        digest.update(split, rows)
     copied = publication(folder)
     wanted = (copied and copied.digest(folder)) or manifest.digest
     if digest.hexdigest() != wanted:
@@ -118,6 +153,8 @@ def _identities(folder: Path, manifest: Manifest) -> str:
     with Progress("checking ids", total=manifest.rows + sum(manifest.splits.values()), unit="records") as progress:
         for name, rows in _messages(folder, manifest):
             for row in rows:
+                if None in row["tags"] or any(turn is None or None in turn.values() for turn in row["messages"]):
+                    raise Broken(f"{name}: {row['id']} has a message, a text or a tag that is null.")
                 rewritten = any(tag.startswith("rewritten:") for tag in row["tags"])
                 pairs = [(message["role"], message["content"]) for message in row["messages"]]
                 if not rewritten and content_id(pairs) != row["id"]:
@@ -130,7 +167,7 @@ def _identities(folder: Path, manifest: Manifest) -> str:
 def _messages(folder: Path, manifest: Manifest) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Ids, messages and tags of all rows, a batch at a time, with the name of their file."""
     for _, path in _data(folder, manifest):
-        with pq.ParquetFile(path) as parquet:
+        with reading(path.name), pq.ParquetFile(path) as parquet:
             for batch in parquet.iter_batches(columns=["id", "messages", "tags"]):
                 yield path.name, batch.to_pylist()
 
@@ -157,7 +194,8 @@ def _law(lines: pl.DataFrame, manifest: Manifest) -> str:
 
 
 def _rejects(folder: Path, lines: pl.DataFrame) -> str:
-    rejects = pl.read_parquet(folder / "rejects.parquet")
+    with reading(REJECTS_FILE):
+        rejects = pl.read_parquet(folder / REJECTS_FILE, glob=False)
     place = ["source", "file", "row", "part", "rule"]
     inside = lines.filter(pl.col("fate") == "rejected").select(place).sort(place)
     if not inside.equals(rejects.rename({"code": "rule"}).select(place).sort(place)):
@@ -209,9 +247,11 @@ def _draw(lines: pl.DataFrame, manifest: Manifest) -> str:
     """In every cell the drawn records are those with the smallest keys."""
     spec = MixtureSpec.model_validate(manifest.spec)
     inside = lines.drop_nulls("cell")
+    if not inside["id"].fill_null("").str.contains(ID).all():
+        raise Broken("a line of the ledger has a cell, but no id of 32 hexadecimal digits.")
     keyed = inside.with_columns(pl.Series("key", keys("draw", spec.seed, inside["id"])), pl.col("epoch").fill_null(0))
     keyed = keyed.sort("cell", "key", "id").with_columns(place=pl.int_range(pl.len()).over("cell"))
-    if (keyed["place"] != keyed["rank"]).any():
+    if keyed["place"].ne_missing(keyed["rank"]).any():
         raise Broken("a rank in the ledger is not the place of the record's key.")
     if spec.shortage != "repeat":
         later = keyed.with_columns(before=pl.col("epoch").shift(1).over("cell"))
