@@ -18,6 +18,7 @@ import pyarrow as pa
 from doit.errors import SpecError, StorageError, did_you_mean
 from doit.reading.raw import CHUNK_BYTES, Bad, Layout, most_unpacked, unpacks_to_more
 from doit.reading.text import Broken, Text
+from doit.schemas.encodings import text_encoding
 
 _HEAD_BYTES = 64 << 10
 _PACKED_STEP = 4 << 10
@@ -127,12 +128,7 @@ def _encoding(declared: str | None) -> str | None:
     """The codec's own name, or None for UTF-8, which needs no re-encoding."""
     if declared is None:
         return None
-    try:
-        name = codecs.lookup(declared).name
-        "".encode(name)
-    except LookupError as error:
-        hint = "Python's names count, such as gb18030, big5 or utf-16."
-        raise SpecError("D203", f'no text encoding "{declared}".', where="encoding", hint=hint) from error
+    name = text_encoding(declared)
     return None if name in {"utf-8", "utf-8-sig"} else name
 
 

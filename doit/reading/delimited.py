@@ -17,10 +17,12 @@ from typing import NamedTuple
 from doit.errors import SpecError
 from doit.reading.containers import undecodable
 from doit.reading.raw import BATCH_ROWS, CHUNK_BYTES, Bad, Batch, Batches, Layout, Row, too_long
-from doit.reading.text import Broken, Text, line_blocks
+from doit.reading.text import Block, Broken, Text, line_blocks, not_utf8
 
 LOOKAHEAD_LINES = 10_000
 LOOKAHEAD_BYTES = 16 << 20
+_READY_BYTES = 64 << 10
+_EMPTY_LINES = re.compile(rb"(?:\r?\n)*+")
 _QUOTED = re.compile(r'"((?:[^"]++|"")*+)"')
 
 
@@ -34,22 +36,38 @@ class _Lines:
     def __init__(self, text: Text) -> None:
         self._blocks = line_blocks(text)
         self._ready: deque[_Line] = deque()
+        self._block = Block(0, b"", 0)
+        self._at = 1
+        """Where the lines of the block that are not ready begin; behind its end where all are."""
         self._broken: Broken | None = None
 
     def peek(self, index: int) -> _Line | None:
-        while len(self._ready) <= index and self._broken is None:
+        while len(self._ready) <= index and self._more():
+            pass
+        return self._ready[index] if index < len(self._ready) else None
+
+    def _more(self) -> bool:
+        """Make more lines ready, without empty ones where no row can be open; False at the end."""
+        if self._at > len(self._block.data):
             try:
-                block = next(self._blocks, None)
+                block = next(self._blocks, None) if self._broken is None else None
             except Broken as broken:
                 self._broken = broken
-                return None
+                return False
             if block is None:
-                return None
-            byte = block.byte
-            for data in block.lines():
-                self._ready.append((byte, data, block.length))
-                byte += len(data) + 1
-        return self._ready[index] if index < len(self._ready) else None
+                return False
+            self._block, self._at = block, 0
+        byte, data, length = self._block
+        if not self._ready and (empty := _EMPTY_LINES.match(data, self._at)):
+            self._at = empty.end()
+        start = self._at
+        end = data.find(b"\n", start + _READY_BYTES)
+        end = len(data) if end < 0 else end
+        for line in data[start:end].split(b"\n"):
+            self._ready.append((byte + start, line, length))
+            start += len(line) + 1
+        self._at = start
+        return True
 
     def take(self, count: int) -> None:
         for _ in range(count):
@@ -89,7 +107,8 @@ def delimited_rows(text: Text, layout: Layout, first: int) -> Batches:
     """Rows of a delimited text: dicts from column name to text.
 
     Without `layout.columns` the first row names the columns. A column without a name is called `column_<position>`,
-    from 0, and a name that comes again gets `_2`, `_3` and so on, so that no value is lost.
+    from 0. Where a name comes again no row is read, for nobody can tell which of the columns is meant. The layout may
+    name them, with `_2`, `_3` and so on behind the name that comes again; the first row still counts as a header then.
 
     Args:
         text: read to its end.
@@ -111,12 +130,18 @@ def delimited_rows(text: Text, layout: Layout, first: int) -> Batches:
         return
     if columns is None:
         if header.wrong is not None:
-            reason = f"the header cannot be read, so no row has columns: {header.wrong[1]}"
+            why = header.wrong[1] or text.undecoded(header.data)
+            reason = f"the header cannot be read, so no row has columns: {why}"
             yield [text.bad(None, header.line[0], header.wrong[0], reason, header.data)]
             return
         lines.take(header.lines)
         columns = _column_names(header.fields)
-    elif header.wrong is None and tuple(name.strip() for name in header.fields) == columns:
+        if (twice := _repeated_name(header.fields)) is not None:
+            names = ", ".join(columns)
+            reason = f"two columns are called {twice!r}; tell them apart: `columns: [{names}]`, in this order."
+            yield [text.bad(None, header.line[0], "D302", reason, header.data, field=twice)]
+            return
+    elif header.wrong is None and columns in (_stripped(header.fields), _column_names(header.fields)):
         lines.take(header.lines)
     yield from _rows(text, lines, delimiter, columns, first)
     lines.check()
@@ -161,6 +186,7 @@ def _outcome(text: Text, record: _Record, columns: tuple[str, ...], row: int) ->
     if record.wrong is None:
         return Row(row, text.place(byte), dict(zip(columns, record.fields, strict=True)))
     code, reason, field = record.wrong
+    reason = reason or text.undecoded(record.data)
     return text.bad(row, byte, code, reason, record.data, field=field, total=length or None)
 
 
@@ -210,9 +236,8 @@ def _over_lines(lines: _Lines, line: _Line, delimiter: str, columns: int | None)
 
 def _checked(line: _Line, data: bytes, lines: int, fields: list[str], columns: int | None) -> _Record:
     """A record whose fields are decoded and counted."""
-    if (error := _undecoded(data)) is not None:
-        reason = f"byte {error.start:,} of the row (0x{data[error.start]:02x}) is not in the text's encoding."
-        return _Record(line, data, lines, [], ("D303", reason, None))
+    if not_utf8(data):
+        return _Record(line, data, lines, [], ("D303", "", None))
     if columns is not None and len(fields) != columns:
         reason = f"the row has {len(fields):,} columns where {columns:,} are named."
         return _Record(line, data, lines, [], ("D306", reason, f"{len(fields)} of {columns} columns"))
@@ -222,15 +247,6 @@ def _checked(line: _Line, data: bytes, lines: int, fields: list[str], columns: i
 def _decoded(data: bytes) -> str:
     """Text in which delimiters and quotes can be found even where other bytes are wrong."""
     return data.decode("utf-8", "surrogateescape")
-
-
-def _undecoded(data: bytes) -> UnicodeDecodeError | None:
-    """What keeps the bytes from being UTF-8."""
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error
-    return None
 
 
 def split_quoted(text: str, delimiter: str) -> list[str] | str | int:
@@ -259,6 +275,15 @@ def split_quoted(text: str, delimiter: str) -> list[str] | str | int:
         if not text.startswith(delimiter, at):
             return at + 1
         at += len(delimiter)
+
+
+def _stripped(header: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for name in header)
+
+
+def _repeated_name(header: Sequence[str]) -> str | None:
+    names = [name for name in _stripped(header) if name]
+    return next((name for at, name in enumerate(names) if name in names[:at]), None)
 
 
 def _column_names(header: Sequence[str]) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ _STRINGS = re.compile(_STRING)
 _AFTER_STRING = re.compile(rb"[ \t\r\n]*+(?:[,:\]}]|\Z)")
 _QUOTE, _COMMA, _OPENERS = 0x22, 0x2C, b"[{"
 _SHUTS = {0x5B: 0x5D, 0x7B: 0x7D}
-_MORE, _UNPAIRED = -1, -2
+MORE, UNPAIRED = -1, -2
+"""Instead of a place: the end has not come, or brackets do not pair."""
 
 
 class Piece(NamedTuple):
@@ -148,7 +149,7 @@ def _inside(window: _Window, start: int, shut: int) -> Iterator[Sound | Piece | 
                 start = end + mark.end(1) - mark.start()
                 continue
         end = _piece_end(window.data, start, shut)
-        if end == _MORE:
+        if end == MORE:
             if len(window.data) - start > LINE_BYTES:
                 yield from _some(window.stretch(start, f"an element without end in {LINE_BYTES:,} bytes."))
                 return
@@ -157,7 +158,7 @@ def _inside(window: _Window, start: int, shut: int) -> Iterator[Sound | Piece | 
                 continue
             yield from _unclosed(window)
             return
-        if end == _UNPAIRED:
+        if end == UNPAIRED:
             yield from _some(window.stretch(start, "the brackets do not pair from here on."))
             return
         piece = _piece(window, start, end)
@@ -184,24 +185,54 @@ def _piece(window: _Window, start: int, end: int) -> Piece:
 
 
 def _piece_end(data: bytes, at: int, shut: int) -> int:
-    """Where the comma or the closing bracket after a piece is; or `_MORE`, or `_UNPAIRED`."""
+    """Where the comma or the closing bracket after a piece is; or `MORE`, or `UNPAIRED`."""
     stack: list[int] = []
     while True:
         match = (_INNER if stack else _OUTER).match(data, at)
         assert match is not None
         at = match.end()
         if at == len(data):
-            return _MORE
+            return MORE
         byte = data[at]
         if byte in _OPENERS:
             stack.append(_SHUTS[byte])
         elif byte == _QUOTE:
             if data.find(b"\n", at) < 0:
-                return _MORE
+                return MORE
         elif not stack:
-            return at if byte in (_COMMA, shut) else _UNPAIRED
+            return at if byte in (_COMMA, shut) else UNPAIRED
         elif stack.pop() != byte:
-            return _UNPAIRED
+            return UNPAIRED
+        at += 1
+
+
+def value_end(data: bytes, at: int, stack: list[int]) -> int:
+    """Where the object or list ends that begins at a place, or that was begun before.
+
+    Args:
+        data: whole lines, but for the last.
+        at: where to begin; if nothing is open, at a bracket.
+        stack: what closes the brackets that are open; kept up to date.
+
+    Returns:
+        The place behind its last bracket; or `MORE`, or `UNPAIRED`.
+    """
+    while True:
+        match = _INNER.match(data, at)
+        assert match is not None
+        at = match.end()
+        if at == len(data):
+            return MORE
+        byte = data[at]
+        if byte in _OPENERS:
+            stack.append(_SHUTS[byte])
+        elif byte == _QUOTE:
+            if data.find(b"\n", at) < 0:
+                return MORE
+        elif not stack or stack.pop() != byte:
+            return UNPAIRED
+        elif not stack:
+            return at + 1
         at += 1
 
 

@@ -17,15 +17,17 @@ import orjson
 
 from doit.reading.cut_lines import CutRows, cut_block
 from doit.reading.json_pieces import Piece, Sound, Stretch, odd_quotes, pieces
+from doit.reading.json_values import begins_with_several, json_values, line_values, over_lines
 from doit.reading.raw import BATCH_ROWS, CHUNK_BYTES, DOCUMENT_BYTES, Bad, Batch, Batches, Row, too_long
-from doit.reading.repeated_keys import repeated_key
-from doit.reading.text import Block, Text, line_blocks
+from doit.reading.text import Block, Text, line_blocks, not_utf8
+from doit.schemas.repeated_keys import repeated_key
 
 _BLANK = b" \t\r\n"
 _FIRST_BYTES = 16 << 20
 """How far the end of the first line is looked for."""
 _PYTHON = re.compile(r"(?:True|False|None)\b|'")
 _NOT_A_NUMBER = re.compile(r"-?(?:NaN|Infinity)\b")
+_POSITION = re.compile(r"-?[0-9]{1,9}")
 _REASONS = {
     "surrogate": "half a surrogate pair in a string",
     "end of data": "the text ends too early",
@@ -51,6 +53,8 @@ def json_rows(text: Text, rows: str, first: int) -> Batches:
     way = _way(text) if rows == "auto" else rows
     if way == "lines":
         return _line_rows(text, first)
+    if way == "concatenated":
+        return _value_rows(text, first)
     if way in {"array", "values"}:
         return _piece_rows(text, first, b"[" if way == "array" else b"{")
     return _document_rows(text, None if way == "file" else way, first, by_hand=rows != "auto")
@@ -90,7 +94,7 @@ def first_lines(text: Text) -> list[bytes]:
 
 
 def _way(text: Text) -> str:
-    """How a text keeps its rows: `lines`, `array` or `file`."""
+    """How a text keeps its rows: `lines`, `array`, `concatenated` or `file`."""
     lines = first_lines(text)
     opening = lines[0][:1] if lines else text.head(CHUNK_BYTES).strip()[:1]
     if opening == b"[":
@@ -99,9 +103,15 @@ def _way(text: Text) -> str:
         follows = lines[1][:1] in b"[{"
         complete = whole_value(lines[0]) is not None
         return "lines" if follows and (complete or whole_value(lines[1]) is not None) else "array"
-    if opening != b"{" or len(lines) == 1 or text.name.lower().endswith((".jsonl", ".ndjson")):
-        return "lines"
-    if not lines or whole_value(lines[0]) is not None:
+    return _way_of_objects(text, lines) if opening == b"{" else "lines"
+
+
+def _way_of_objects(text: Text, lines: list[bytes]) -> str:
+    """The same for a text that begins with an object; `lines` as of `first_lines`."""
+    broken = not all(isinstance(whole_value(line), dict) for line in lines)
+    if broken and (over_lines(text) or (len(lines) == 1 and begins_with_several(lines[0]))):
+        return "concatenated"
+    if len(lines) < 2 or text.name.lower().endswith((".jsonl", ".ndjson")) or whole_value(lines[0]) is not None:
         return "lines"
     head = text.head(CHUNK_BYTES)
     if len(head) < CHUNK_BYTES and whole_value(head) is not None:
@@ -122,29 +132,37 @@ def _line_rows(text: Text, row: int) -> Batches:
 
 def _parsed(text: Text, row: int, block: Block) -> Batches:
     """The rows of a block, each parsed by itself."""
-    byte = block.byte
     batch: Batch = []
-    for line in block.lines():
-        read = _read_line(text, row, byte, line, block.length)
-        if read is not None:
-            batch.append(read)
-            row += 1
-            if len(batch) == BATCH_ROWS:
+    for part in block.filled():
+        byte = part.byte
+        for line in part.lines():
+            read = _read_line(text, row, byte, line, part.length)
+            if isinstance(read, list):
+                batch += read
+                row += len(read)
+            else:
+                batch.append(read)
+                row += 1
+            if len(batch) >= BATCH_ROWS:
                 yield batch
                 batch = []
-        byte += len(line) + 1
+            byte += len(line) + 1
     if batch:
         yield batch
 
 
-def _read_line(text: Text, row: int, byte: int, line: bytes, length: int = 0) -> Row | Bad | None:
-    """The row of one line; None for a blank one, which is no row."""
+def _read_line(text: Text, row: int, byte: int, line: bytes, length: int = 0) -> Row | Bad | Batch:
+    """The row of one line, or those of one that is blank, and so none, or that holds several objects."""
     if length:
         return text.bad(row, byte, "D308", too_long("line", length), line, total=length)
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        return text.bad(row, byte, *explain(line, error), line.rstrip(b"\r")) if line.strip(_BLANK) else None
+        if not line.strip(_BLANK):
+            return []
+        if several := line_values(line) if "after document" in error.msg else []:
+            return [_sound(text, row + at, byte + found.byte, found) for at, found in enumerate(several)]
+        return text.bad(row, byte, *explain(text, line, error), line.rstrip(b"\r"))
     key = repeated_key(line, value) if isinstance(value, dict | list) else None
     return Row(row, text.place(byte), value) if key is None else _repeated(text, row, byte, line, key)
 
@@ -157,16 +175,53 @@ def _cut_rows(text: Text, row: int) -> Iterator[Batch | CutRows]:
                 yield batch
                 row += len(batch)
             continue
-        left = np.flatnonzero(~cut.mask)
-        lines = [block.data[start:end] for start, end in zip(cut.starts[left], cut.ends[left], strict=True)]
-        filled = np.ones(len(cut.mask), bool)
-        filled[left] = [bool(line.strip(_BLANK)) for line in lines]
-        numbers = row - 1 + np.cumsum(filled)
-        places = (numbers[left].tolist(), (block.byte + cut.starts[left]).tolist(), lines)
-        others = [read for place in zip(*places, strict=True) if (read := _read_line(text, *place)) is not None]
+        counts = np.ones(len(cut.mask), np.int64)
+        before = np.cumsum(cut.mask)
+        others: Batch = []
+        for at in np.flatnonzero(~cut.mask).tolist():
+            start, end = cut.starts[at], cut.ends[at]
+            number = row + int(before[at]) + len(others)
+            read = _read_line(text, number, block.byte + int(start), block.data[start:end])
+            found = read if isinstance(read, list) else [read]
+            counts[at] = len(found)
+            others += found
+        numbers = row - 1 + np.cumsum(counts)
         row = int(numbers[-1]) + 1
         offsets = block.byte + cut.starts[cut.mask]
         yield CutRows(numbers[cut.mask], offsets, text.encoding is None, cut.columns, cut.pattern, others, row)
+
+
+def _sound(text: Text, row: int, byte: int, found: Sound) -> Row | Bad:
+    key = repeated_key(found.data, found.value) if isinstance(found.value, dict | list) else None
+    return Row(row, text.place(byte), found.value) if key is None else _repeated(text, row, byte, found.data, key)
+
+
+def _value_rows(text: Text, row: int) -> Batches:
+    """Values that follow one another, each parsed alone."""
+    batch: Batch = []
+    size = 0
+    for found in json_values(text):
+        if isinstance(found, Stretch):
+            batch.append(text.bad(row, found.byte, "D308", found.reason, found.data, total=found.total))
+        elif isinstance(found, Sound):
+            batch.append(_sound(text, row, found.byte, found))
+        else:
+            batch.append(text.bad(row, found.byte, *_broken(text, found.data), found.data))
+        row += 1
+        size += len(found.data)
+        if len(batch) >= BATCH_ROWS or size >= CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _broken(text: Text, data: bytes) -> tuple[str, str]:
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        return explain(text, data, error)
+    raise AssertionError("what parses is no broken value")
 
 
 def _repeated(text: Text, row: int | None, byte: int, data: bytes, key: str) -> Bad:
@@ -175,13 +230,11 @@ def _repeated(text: Text, row: int | None, byte: int, data: bytes, key: str) -> 
     return text.bad(row, byte, "D302", reason, data, field=shown)
 
 
-def explain(data: bytes, error: orjson.JSONDecodeError) -> tuple[str, str]:
+def explain(source: Text, data: bytes, error: orjson.JSONDecodeError) -> tuple[str, str]:
     """The code and the reason for a text that orjson refused."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as undecodable:
-        at = undecodable.start
-        return "D303", f"byte {at:,} of the row (0x{data[at]:02x}) is not UTF-8."
+    if not_utf8(data):
+        return "D303", source.undecoded(data)
+    text = data.decode("utf-8")
     code, said = _told(error.msg)
     if match := _NOT_A_NUMBER.match(text, max(error.pos - 1, 0)) or _NOT_A_NUMBER.match(text, error.pos):
         said = f"{match[0]} is no JSON value"
@@ -220,7 +273,7 @@ def _piece_rows(text: Text, row: int, opener: bytes) -> Batches:
         try:
             value, key = _element(piece) if opener == b"[" else _member(data)
         except orjson.JSONDecodeError as error:
-            batch.append(text.bad(row, piece.byte, *explain(data, error), data))
+            batch.append(text.bad(row, piece.byte, *explain(text, data, error), data))
             doubt = doubt or odd_quotes(data)
         else:
             if doubt and b'"' not in data:
@@ -278,7 +331,7 @@ def _document_rows(text: Text, path: str | None, row: int, *, by_hand: bool) -> 
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         number = row if path is None and by_hand else None
-        yield [text.bad(number, text.start, *explain(data, error), data)]
+        yield [text.bad(number, text.start, *explain(text, data, error), data)]
         return
     if (key := repeated_key(data, value)) is not None:
         yield [_repeated(text, row if path is None else None, text.start, data, key)]
@@ -318,7 +371,7 @@ def _walk(value: Any, steps: list[str], where: str) -> Iterator[tuple[str, Any]]
             yield from _walk(inner, later, f"{where}.{key}".lstrip("."))
     elif isinstance(value, dict) and step in value:
         yield from _walk(value[step], later, f"{where}.{step}".lstrip("."))
-    elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+    elif isinstance(value, list) and _POSITION.fullmatch(step) and -len(value) <= int(step) < len(value):
         yield from _walk(value[int(step)], later, f"{where}.{step}".lstrip("."))
     else:
         place = f"{where}.{step}".lstrip(".")

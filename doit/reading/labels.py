@@ -34,6 +34,11 @@ class Labels:
         self.map = plain if given is None else {fold_label(label): key for label, key in given.items()}
         self.seen: dict[str, tuple[str | None, str]] = {}
 
+    @property
+    def may_refuse(self) -> bool:
+        """Whether looking for a label can find a row to be wrong, so that it must be taken by itself."""
+        return self.rule is not None and self.rule.field is not None and "json:" in self.rule.field
+
     def columns(self, count: int, rows: Iterable[Row], unknown: Counter[str]) -> tuple[pa.Array, pa.Array]:
         """`of` for many rows, as Arrow columns; looks at the rows only where the rule does."""
         if self.rule is None or self.rule.constant is not None:
@@ -44,7 +49,11 @@ class Labels:
         return text_array([ability for ability, _ in found]), list_array([tags for _, tags in found])
 
     def of(self, row: Any, unknown: Counter[str]) -> tuple[str | None, list[str]]:
-        """(ability, tags) of a row; counts a label that the map lacks."""
+        """(ability, tags) of a row; counts a label that the map lacks.
+
+        Raises:
+            BadRow: the rule's field lies in JSON in a text, which is broken.
+        """
         if self.rule is None:
             return None, []
         if self.rule.constant is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -60,17 +61,33 @@ def _steps(path: Path) -> Iterator[tuple[pa.RecordBatch, int]]:
 
     with pq.ParquetFile(path) as file:
         leaves = [file.schema.column(number) for number in range(len(file.schema.names))]
-        plain = pa.schema([field.with_type(_plain(field.type)) for field in file.schema_arrow])
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         for group in range(file.num_row_groups):
             for step in file.iter_batches(batch_size=_STEP_ROWS, row_groups=[group], use_threads=False):
                 for part, width in _cut(step):
-                    yield (part.cast(plain) if width <= LINE_BYTES else part), width
+                    yield (_without_dictionaries(part) if width <= LINE_BYTES else part), width
+
+
+def _without_dictionaries(part: pa.RecordBatch) -> pa.RecordBatch:
+    """Texts out of their dictionaries, from which Python would take them one by one and slowly."""
+    return part.cast(pa.schema([field.with_type(_plain(field.type)) for field in part.schema]))
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    """The type without dictionaries; list views, which Arrow cannot cast, keep theirs."""
+    if pa.types.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_plain(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_plain(kind.key_type), kind.item_field.with_type(_plain(kind.item_type)))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_plain(kind.value_type)), kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_plain(kind.value_type)))
+    return kind
 
 
 def _cut(step: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
@@ -98,9 +115,40 @@ def _column_width(column: pa.Array) -> int:
         return pc.sum(lengths.take(column.indices).cast(pa.int64())).as_py() or 0
     if pa.types.is_struct(kind):
         return sum(_column_width(field) for field in column.flatten())
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
+    if pa.types.is_map(kind):
+        start, stop = column.offsets[0].as_py(), column.offsets[-1].as_py()
+        return sum(_column_width(held.slice(start, stop - start)) for held in (column.keys, column.items))
+    if pa.types.is_nested(kind):
         return _column_width(column.flatten())
     return int(column.nbytes)
+
+
+def _holds_map(kind: pa.DataType) -> bool:
+    if pa.types.is_map(kind):
+        return True
+    return pa.types.is_nested(kind) and any(_holds_map(kind.field(at).type) for at in range(kind.num_fields))
+
+
+def _mapped(value: Any, kind: pa.DataType) -> Any:
+    """A value with its maps as objects; one whose keys are no texts, or repeat, as a list of two-element lists."""
+    if value is None or not _holds_map(kind):
+        return value
+    if pa.types.is_struct(kind):
+        return {field.name: _mapped(value[field.name], field.type) for field in kind}
+    if not pa.types.is_map(kind):
+        return [_mapped(element, kind.value_type) for element in value]
+    pairs = [[_mapped(key, kind.key_type), _mapped(item, kind.item_type)] for key, item in value]
+    named = {key: item for key, item in pairs if isinstance(key, str)}
+    return named if len(named) == len(pairs) else pairs
+
+
+def _values(step: pa.RecordBatch) -> list[dict[str, Any]]:
+    values: list[dict[str, Any]] = step.to_pylist()
+    for field in step.schema:
+        if _holds_map(field.type):
+            for value in values:
+                value[field.name] = _mapped(value[field.name], field.type)
+    return values
 
 
 def _step_rows(step: pa.RecordBatch, width: int, row: int) -> Iterator[Row | Bad]:
@@ -109,7 +157,7 @@ def _step_rows(step: pa.RecordBatch, width: int, row: int) -> Iterator[Row | Bad
         yield Bad(row, None, "D308", too_long("row", width), None, "")
         return
     try:
-        values = step.to_pylist()
+        values = _values(step)
     except UnicodeDecodeError:
         for index in range(step.num_rows):
             yield _one_row(step.slice(index, 1), row + index)
@@ -120,7 +168,7 @@ def _step_rows(step: pa.RecordBatch, width: int, row: int) -> Iterator[Row | Bad
 
 def _one_row(step: pa.RecordBatch, row: int) -> Row | Bad:
     try:
-        return Row(row, None, step.to_pylist()[0])
+        return Row(row, None, _values(step)[0])
     except UnicodeDecodeError as error:
         shown = error.object.decode("utf-8", "backslashreplace")
         return Bad(row, None, "D303", "a text of the row is not UTF-8.", None, shown[:RAW_BYTES])

@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from doit.reading.cut_lines import CutRows
-from doit.schemas.shapes.base import BadRow, Conversation, Flat, Shape
+from doit.schemas.shapes.base import MISSING, BadRow, Conversation, Flat, Shape
 from doit.table import MESSAGES
 
 ODD_ENDS = "\x1c\x1d\x1e\x1f"
@@ -62,6 +62,8 @@ def plain_rows(values: Sequence[Any], flat: Flat, empties: Mapping[str, Empties]
         column, fits = _texts([row.get(key) for row in rows], needed=key in flat.required)
         columns[key] = column
         mask &= fits
+    for key in flat.present:
+        mask &= np.fromiter((key in row for row in rows), bool, len(rows))
     for key in flat.absent:
         kinds = _NOTHING if empties is None else empties[key]
         mask &= np.fromiter((_is_nothing(row.get(key), kinds) for row in rows), bool, len(rows))
@@ -75,7 +77,7 @@ def plain_cut(cut: CutRows, flat: Flat, empties: Mapping[str, Empties] | None = 
     for key in dict.fromkeys((*flat.required, *flat.optional)):
         if key in cut.columns:
             columns[key] = cut.columns[key]
-        elif key in flat.required or cut.pattern.get(key) is not None:
+        elif key in flat.required or cut.pattern.get(key, MISSING if key in flat.present else None) is not None:
             return None
         else:
             columns[key] = pl.repeat("", len(mask), dtype=pl.String, eager=True)
@@ -94,7 +96,7 @@ def _is_nothing(value: Any, kinds: Empties) -> bool:
 
 def empties_of(shape: Shape, flat: Flat) -> dict[str, Empties]:
     """For each absent column, the types whose empty value is nothing to the shape: it is asked, row by row."""
-    row = dict.fromkeys(flat.required, "x")
+    row = dict.fromkeys((*flat.required, *flat.present), "x")
     plain = shape.conversation(row)
     found = {}
     for key in flat.absent:

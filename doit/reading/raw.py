@@ -59,8 +59,9 @@ class Layout:
     """Where a file keeps its rows, and what its name and content cannot tell; the words are those of a dataset card.
 
     Attributes:
-        rows: `auto`, `lines` (one JSON value a line), `file` (one row), `values` (of one object), or a path of keys,
-            integers and `*`, such as `data.*.paragraphs`. Where a path ends at a list, its elements are the rows.
+        rows: `auto`, `lines` (one JSON value a line), `concatenated` (values one behind the other), `file` (one row),
+            `values` (of one object), or a path of keys, integers and `*`, such as `data.*.paragraphs`. Where a path
+            ends at a list, its elements are the rows.
         encoding: of the decompressed text; None means UTF-8. Never guessed.
         columns: names for a delimited file without a header. A first row equal to them is taken for a header.
         delimiter: between columns; a tab means that nothing is quoted. None: a tab for .tsv and .tab, else a comma.

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -195,7 +196,7 @@ class _Shaper:
         self.watch = watch
         self.labels = Labels(card, stem)
         self.whole = card.each is None and card.where is None and card.preference is None and card.group is None
-        flat = card.shape.flat() if self.whole and not watch else None
+        flat = card.shape.flat() if self.whole and not watch and not self.labels.may_refuse else None
         self.flat = flat if flat is not None and all(is_key(key) for key in flat.keys) else None
         self.empties = None if self.flat is None else empties_of(card.shape, self.flat)
         self.hollow: dict[type, BadRow | None] = {}
@@ -272,16 +273,16 @@ class _Shaper:
                 columns.rejects.append(_reject(row, 0, row.value, refused))
                 return
         try:
-            values = [row.value] if self.card.each is None else list(_parts(row.value, self.card.each))
+            values = [row.value] if self.card.each is None else list(_parts(row.value, self.card.each, self.card.each))
         except BadRow as bad:
             columns.rejects.append(_reject(row, None, row.value, bad))
             return
         part = 0
         for value in values:
-            for made in self._made(value):
+            for made in [value] if isinstance(value, BadRow) else self._made(value):
                 wrong = made if isinstance(made, BadRow) else self._take_part(row, part, value, made, columns)
                 if wrong is not None:
-                    columns.rejects.append(_reject(row, part, value, wrong))
+                    columns.rejects.append(_reject(row, part, row.value if value is wrong else value, wrong))
                 part += 1
 
     def _refused(self, value: Any) -> BadRow | None:
@@ -358,13 +359,42 @@ def identify(made: Conversation) -> tuple[bytes, bytes]:
     return digest.digest(), exact_digest(made)
 
 
-def _parts(value: Any, path: str) -> Iterator[Any]:
-    """One row as many: each element of the list at `path`, with the row's other fields around it."""
-    elements = list_at(value, path)
-    fields = dict(enumerate(value)) if isinstance(value, list) else value
-    rest = {str(key): kept for key, kept in fields.items() if str(key) != path}
-    for element in elements:
-        yield {**rest, **element} if isinstance(element, dict) else {**rest, path: element}
+def _parts(value: Any, path: str, each: str, around: dict[str, Any] | None = None) -> Iterator[Any]:
+    """One row as many: each element of the list at `path`, with the other fields of all that it lies in around it.
+
+    Args:
+        value: the row, or an element of it.
+        path: to the list from there; steps behind a `*` are taken from every element.
+        each: the whole path, which names an element that has no fields.
+        around: fields of what `value` lies in; the nearer ones win.
+
+    Yields:
+        Records' rows, and a `BadRow` for an element from which the path leads no further.
+
+    Raises:
+        BadRow: the row itself has no such list.
+    """
+    here, deeper = _first_list(path)
+    elements = list_at(value, here)
+    fields = dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+    left_out = here.removesuffix(".*")
+    rest = {**(around or {}), **{str(key): kept for key, kept in fields.items() if str(key) != left_out}}
+    for number, element in enumerate(elements):
+        if not deeper:
+            yield {**rest, **element} if isinstance(element, dict) else {**rest, each: element}
+            continue
+        try:
+            yield from _parts(element, deeper, each, rest)
+        except BadRow as bad:
+            yield BadRow(bad.code, f"{left_out}.{number}.{bad.field}", bad.reason)
+
+
+@cache
+def _first_list(path: str) -> tuple[str, str]:
+    """A path up to its first `*`, that included, and what stands behind it: nothing if the `*` is its end."""
+    steps = path.split(".")
+    end = steps.index("*") + 1 if "*" in steps else len(steps)
+    return ".".join(steps[:end]), ".".join(steps[end:])
 
 
 def _preferring(value: Any, column: str) -> dict[str, Any]:

@@ -16,7 +16,10 @@ _BOMS = {
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
 """Encodings that leave the byte order to a mark; without one it is little-endian."""
+_BLANK_RUN = re.compile(rb"\n[ \t\r\n]{256,}+")
+_FILLED = re.compile(rb"[^ \t\r\n][^\n]*+")
 _MARK = re.compile("[\udc00-\udcff]")
+_MARKS = re.compile("[\udc00-\udcff]{1,8}")
 
 
 class Broken(Exception):
@@ -101,11 +104,36 @@ class Text:
             kept -= 1
         return Bad(row, place, code, reason, field, cut_raw(self._shown(data[:kept]), kept, total))
 
+    def undecoded(self, data: bytes) -> str:
+        """Why a row's bytes are no text, in words that fit the encoding in which its file is."""
+        error = _error(data)
+        if self.encoding is None and error is not None:
+            at = error.start
+            return f"byte {at:,} of the row (0x{data[at]:02x}) is not UTF-8."
+        mark = _MARKS.search(data.decode("utf-8", "surrogatepass"))
+        assert mark is not None
+        shown = " ".join(f"0x{ord(byte) - 0xDC00:02x}" for byte in mark[0])
+        place = f"at character {mark.start() + 1:,} of the row"
+        return f"{shown} is no text in {self.encoding}, the declared encoding, {place}."
+
     def _shown(self, data: bytes) -> str:
         if self.encoding is None or data == self.first_bytes[: len(data)]:
             return data.decode("utf-8", "backslashreplace")
         text = data.decode("utf-8", "surrogatepass")
         return _MARK.sub(lambda mark: f"\\x{ord(mark[0]) - 0xDC00:02x}", text)
+
+
+def not_utf8(data: bytes) -> bool:
+    """Whether bytes are no text, or those of a declared encoding were none."""
+    return _error(data) is not None
+
+
+def _error(data: bytes) -> UnicodeDecodeError | None:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error
+    return None
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
@@ -129,6 +157,14 @@ class Block(NamedTuple):
     def lines(self) -> list[bytes]:
         """The lines, without their line feeds."""
         return self.data.split(b"\n")
+
+    def filled(self) -> Iterator[Block]:
+        """The parts between long runs of blank lines; most blocks are one."""
+        start = 0
+        for run in _BLANK_RUN.finditer(self.data):
+            yield Block(self.byte + start, self.data[start : run.start()], self.length)
+            start = self.data.rfind(b"\n", start, run.end()) + 1
+        yield Block(self.byte + start, self.data[start:], self.length) if start else self
 
 
 def line_blocks(text: Text) -> Iterator[Block]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from doit.errors import SpecError
 from doit.schemas.abilities import Ability, fold_label
 from doit.schemas.base import Frozen, Several
 from doit.schemas.crosswalk import crosswalk
+from doit.schemas.encodings import text_encoding
 from doit.schemas.record import Construction
 from doit.schemas.shapes import AnyShape
 from doit.schemas.shapes.base import find
@@ -61,6 +62,13 @@ class Source(Frozen):
     """Delimiter, where the suffix does not say it."""
     compression: Literal["gzip", "zstd", "zip"] | None = None
     """Compression, where the bytes do not say it."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            text_encoding(encoding)
+        return encoding
 
 
 class AbilityRule(Frozen):
@@ -144,7 +152,8 @@ class DatasetCard(Frozen):
     """Where a file keeps its rows: auto, lines, file, values (of an object) or a path such as `data.*.paragraphs`."""
     each: str | None = Field(default=None, min_length=1)
     """A path: every element of the list there becomes a record of its own, with the row's other fields around it. Of a
-    row that is a list, those are called by their places: `"0"`, `"1"`."""
+    row that is a list, those are called by their places: `"0"`, `"1"`. Behind a `*`, as in `paragraphs.*.qas`, lists
+    are flattened, and the fields of the elements on the way, such as `context`, stay around as well."""
     where: dict[str, Any] | None = None
     """Keep only the rows with these values, or with any of a list of values; the others are counted as dropped by the
     rule `where`."""

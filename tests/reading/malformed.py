@@ -102,9 +102,10 @@ NOT_JSON = {
     "unclosed list": row_of(b'["y"'),
     "mixed brackets": row_of(b'["y"}'),
     "brace too many": b'{"instruction":"x","output":"y"}}',
-    "two objects": b'{"instruction":"x","output":"y"}{"instruction":"x","output":"y"}',
+    "an object and a list": b'{"instruction":"x","output":"y"}[{"instruction":"x","output":"y"}]',
     "two objects and a comma": b'{"instruction":"x","output":"y"},{"instruction":"x","output":"y"}',
-    "two objects and a blank": b'{"instruction":"x","output":"y"} {"instruction":"x","output":"y"}',
+    "an object, a blank and a text": b'{"instruction":"x","output":"y"} "x"',
+    "two objects and a bracket": b'{"instruction":"x","output":"y"}{"instruction":"x","output":"y"}]',
     "comma after the object": b'{"instruction":"x","output":"y"},',
     "word after the object": b'{"instruction":"x","output":"y"} end',
     "full-width quotes": "{“instruction”:“x”,“output”:“y”}".encode(),
@@ -252,6 +253,11 @@ def sound_files() -> Iterator[Case]:
     }
     for name, data in layouts.items():
         yield Case(f"sound: {name}", "a.jsonl", data, (), 2, ALPACA)
+    spread = [json.dumps(sound(number), indent=2, ensure_ascii=False).encode() for number in range(3)]
+    for name, glue in {"a line feed": b"\n", "nothing": b"", "blank lines": b"\n\n \r\n"}.items():
+        yield Case(f"sound: objects on a line with {name} between", "a.json", glue.join(GOOD[:3]), (), 3, ALPACA)
+        for file in ("a.json", "a.jsonl"):
+            yield Case(f"sound: objects over lines, {name} between, {file}", file, glue.join(spread), (), 3, ALPACA)
     yield Case("sound: lines in a .json file", "a.json", lines(*GOOD[:2]), (), 2, ALPACA)
     yield Case("sound: no rows", "a.json", b"[]", (), 0, ALPACA)
 
@@ -289,7 +295,7 @@ def _whole_characters(data: bytes) -> bool:
 
 BROKEN_ELEMENTS = (
     "trailing comma", "no colon", "no value", "single quotes", "Python None", "NaN", "unknown escape", "raw tab",
-    "bare key", "leading zero", "full-width colon", "two objects and a blank", "too deep",
+    "bare key", "leading zero", "full-width colon", "an object, a blank and a text", "too deep",
 )  # fmt: skip
 
 

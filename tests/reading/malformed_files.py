@@ -125,7 +125,11 @@ def _delimited_bytes() -> Iterator[Case]:
 
 def _headers() -> Iterator[Case]:
     data = b"question,question,answer\na,b,c\n"
-    yield Case("sound: repeated header", "a.csv", data, (), 1, QA)
+    bad: tuple[Found, ...] = (("D302", None, "question"),)
+    yield Case("CSV, repeated header", "a.csv", data, bad, 0, QA)
+    yield Case("TSV, repeated header", "a.tsv", data.replace(b",", b"\t"), bad, 0, QA)
+    card: dict[str, Any] = {**QA, "source": {"columns": ["question", "question_2", "answer"]}}
+    yield Case("sound: repeated header told apart", "a.csv", data, (), 1, card)
     yield Case("sound: header without a name", "a.csv", b"question,,answer\na,b,c\n", (), 1, QA)
     for name, head in {"other names": b"q,a", "another case": b"Question,Answer", "no header": b"x,y"}.items():
         bad = (("D310", 0, "question"), ("D310", 1, "question"))

@@ -308,6 +308,7 @@ def questions() -> Iterator[Case]:
 
     def wrong_passage() -> Iterator[Wrong]:
         yield from (one for one in optional_text(passage, "passage") if not isinstance(one[1]["passage"], list))
+        yield "passage is missing", {**good, "system": "角色"}, "D310", "passage"
         yield "passage has a null line", {**passage, "passage": ["a", None]}, "D311", "passage[1]"
         yield "passage has a number", {**passage, "passage": [1]}, "D312", "passage[0]"
         yield from optional_text(passage, "system")
@@ -335,6 +336,7 @@ def _held() -> Iterator[Wrong]:
     yield "null in the text", {"held": "null", "answer": "a"}, "D311", "json:held"
     yield "half a pair in the text", {"held": '"\\ud83d"', "answer": "a"}, "D312", "held"
     yield "a path that is not there", {"answer": "a"}, "D310", "json:held"
+    yield "a key twice in the text", {"held": '{"a": 1, "a": 2}', "answer": "a"}, "D312", "held"
 
 
 def choices() -> Iterator[Case]:
@@ -366,6 +368,7 @@ def readings() -> Iterator[Case]:
 
     def wrong() -> Iterator[Wrong]:
         yield from required_text(good, "question")
+        yield "context is missing", {"question": "问", "answers": ["答"]}, "D310", "context"
         yield "answers is missing", {"context": "文", "question": "问"}, "D310", "answers"
         for what, value in {"null": None, "an empty list": [], "an empty text": "", "an empty object": {}}.items():
             yield f"answers is {what}", {**good, "answers": value}, "D313", "answers"

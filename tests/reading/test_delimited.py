@@ -109,13 +109,51 @@ def test_tabs(tmp_path: Path, name: str, data: bytes, expected: list[Any], read:
 
 
 @pytest.mark.parametrize(
+    ("header", "names", "twice"),
+    [
+        ("q,q,q", ["q", "q_2", "q_3"], "q"),
+        ("q,q_2,q", ["q", "q_2", "q_3"], "q"),
+        ("q,q,q_2", ["q", "q_3", "q_2"], "q"),
+        ("问题,答案, 答案 ", ["问题", "答案", "答案_2"], "答案"),
+    ],
+)
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_columns_of_one_name_are_not_read_until_the_card_tells_them_apart(
+    tmp_path: Path, header: str, names: list[str], twice: str, delimiter: str
+) -> None:
+    data = f"{header}\n1,2,3\n4,5,6\n".replace(",", delimiter).encode()
+    name = "a.csv" if delimiter == "," else "a.tsv"
+
+    (bad,) = read_bytes(tmp_path, data, name)
+
+    assert isinstance(bad, Bad)
+    assert (bad.row, bad.code, bad.field) == (None, "D302", twice)
+    assert f"`columns: [{', '.join(names)}]`" in bad.reason
+    rows = read_bytes(tmp_path, data, name, columns=tuple(names))
+    assert [row.value for row in rows] == [  # type: ignore[union-attr]
+        dict(zip(names, cells, strict=True)) for cells in ("123", "456")
+    ]
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n"])
+def test_many_empty_lines_are_passed_but_not_within_quotes(tmp_path: Path, blank: bytes) -> None:
+    many = blank * 100_000
+    quoted = blank * 900
+    data = b"q,a" + many + b'1,"x' + quoted + b'y"' + many + b"3,4" + many
+
+    first, last = read_bytes(tmp_path, data)
+
+    assert isinstance(first, Row)
+    assert isinstance(last, Row)
+    assert first.value == {"q": "1", "a": "x" + quoted.decode() + "y"}
+    assert [data[row.byte :][:3] for row in (first, last)] == [b'1,"', b"3,4"]
+
+
+@pytest.mark.parametrize(
     ("header", "names"),
     [
         ("q,a", ["q", "a"]),
         (",Question,A", ["column_0", "Question", "A"]),
-        ("q,q,q", ["q", "q_2", "q_3"]),
-        ("q,q_2,q", ["q", "q_2", "q_3"]),
-        ("q,q,q_2", ["q", "q_3", "q_2"]),
         (",,column_1", ["column_0", "column_1_2", "column_1"]),
         (' q ,"a b"', ["q", "a b"]),
         ("问题,答案", ["问题", "答案"]),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from doit.reading import json_pieces
+from doit.reading import containers, json_pieces, json_values
 from doit.reading import text as text_module
 from doit.reading.containers import compressed
 from doit.reading.json_pieces import Piece, Sound, Stretch, pieces
@@ -50,7 +51,13 @@ LINE_FILES = {
     "trailing comma": (b'{"a":1}\n{"a":2,}\n{"a":3}\n', [(0, G), (1, "D302"), (2, G)]),
     "trailing comma first": (b'{"a":1,}\n{"a":2}\n', [(0, "D302"), (1, G)]),
     "comma after the row": (b'{"a":1},\n{"a":2}\n', [(0, "D302"), (1, G)]),
-    "two objects on a line": (b'{"a":1}\n{"a":2}{"a":3}\n', [(0, G), (1, "D302")]),
+    "two objects on a line": (b'{"a":1}\n{"a":2}{"a":3}\n', [(0, G), (1, G), (2, G)]),
+    "objects on lines": (b'{"a":1} {"a":2}\n{"a":3}\n\t{}{"a":5}\r\n', [(n, G) for n in range(5)]),
+    "two objects and a comma": (b'{"a":1}\n{"a":2}{"a":3},\n{"a":4}\n', [(0, G), (1, "D302"), (2, G)]),
+    "an object and a number": (b'{"a":1}\n{"a":2}3\n{"a":4}\n', [(0, G), (1, "D302"), (2, G)]),
+    "an object and a broken one": (b'{"a":1}\n{"a":2}{"a":NaN}\n{"a":4}\n', [(0, G), (1, "D302"), (2, G)]),
+    "an object and half of one": (b'{"a":1}\n{"a":2}{"a":\n{"a":4}\n', [(0, G), (1, "D302"), (2, G)]),
+    "key twice in a second object": (b'{"a":1}{"a":2,"a":3}\n{"a":4}\n', [(0, G), (1, "D302"), (2, G)]),
     "NaN": (b'{"a":1}\n{"a":NaN}\n', [(0, G), (1, "D302")]),
     "Infinity": (b'{"a":1}\n{"a":-Infinity}\n', [(0, G), (1, "D302")]),
     "huge number": (b'{"a":1}\n{"a":1e400}\n', [(0, G), (1, "D302")]),
@@ -75,7 +82,7 @@ LINE_FILES = {
     "surrogate pair": (b'{"a":1}\n{"a":"\\ud83d\\ude00"}\n', [(0, G), (1, G)]),
     "too deep": (b'{"a":1}\n' + DEEP + b'\n{"a":3}\n', [(0, G), (1, "D302"), (2, G)]),
     "separators inside strings": ('{"a":"1\u2028\u2029\u0085\\r2"}\n{"a":"\u000b"}\n'.encode(), [(0, G), (1, "D302")]),
-    "lone carriage returns": (b'{"a":1}\r{"a":2}\r', [(0, "D302")]),
+    "lone carriage returns": (b'{"a":1}\r{"a":2}\r', [(0, G), (1, G)]),
     "mark in the middle": (b'{"a":1}\n\xef\xbb\xbf{"a":2}\n', [(0, G), (1, "D302")]),
     "lists as rows": (b'[{"a":1}]\n[{"a":2}]\n', [(0, G), (1, G)]),
     "lists as rows, first broken": (b'[{"a":1,}]\n[{"a":2}]\n[]\n', [(0, "D302"), (1, G), (2, G)]),
@@ -131,6 +138,24 @@ OTHER_FILES = {
     "broken object over lines": (b'{\n  "a": 1,\n  "b": [\n    1,\n  ]\n}\n', [(None, "D302")]),
     "truncated object over lines": (b'{\n  "a": 1,\n  "b": [\n', [(None, "D302")]),
     "broken object that opens a list": (b'{"data": [\n{"a":1},\n{"a":NaN},\n{"a":2}\n]}', [(None, "D302")]),
+    "objects over lines": (b'{\n "a": 1\n}\n{\n "a": {\n  "b": 2\n }\n}\n', [(0, G), (1, G)]),
+    "objects over lines without a break": (b'{\n "a": 1\n}{\n "a": 2\n}{"a":3}', [(0, G), (1, G), (2, G)]),
+    "objects over CR and LF": (b'{\r\n "a": 1\r\n}\r\n\r\n{\r\n "a": 2\r\n}\r\n', [(0, G), (1, G)]),
+    "a line, then objects over lines": (b'{"a":1}\n{\n "a": 2\n}\n{"a":3}{"a":4}', [(n, G) for n in range(4)]),
+    "objects over lines, not indented": (
+        b'{\n"a":1\n}\n{\n"b":[\n{\n"x":1\n},\n{\n"x":2\n}\n]\n}\n{\n"a":3\n}',
+        [(0, G), (1, G), (2, G)],
+    ),
+    "objects over lines, one broken": (b'{\n "a": 1\n}\n{\n "a": 2,\n}\n{\n "a": 3\n}', [(0, G), (1, "D302"), (2, G)]),
+    "objects over lines, first broken": (b'{\n "a": 1,\n}\n{\n "a": 2\n}\n', [(0, "D302"), (1, G)]),
+    "objects over lines, open quote": (b'{\n "a": "x,\n "b": 1\n}\n{\n "a": 2\n}\n', [(0, "D302"), (1, G)]),
+    "objects over lines, brace too few": (b'{\n "a": {\n  "b": 1\n}\n{\n "a": 2\n}\n', [(0, "D302"), (1, G)]),
+    "objects over lines, brace too many": (b'{\n "a": 1\n}\n}\n{\n "a": 2\n}\n', [(0, G), (1, "D302"), (2, G)]),
+    "objects over lines, text between": (b'{\n "a": 1\n}\nend\n{\n "a": 2\n}\n', [(0, G), (1, "D302"), (2, G)]),
+    "objects over lines, key twice": (b'{\n "a": 1\n}\n{\n "b": 2,\n "b": 3\n}\n', [(0, G), (1, "D302")]),
+    "objects over lines, truncated": (b'{\n "a": 1\n}\n{\n "a": [\n{"x": 1}', [(0, G), (1, "D302")]),
+    "one line of objects, one broken": (b'{"a":1}{"a":NaN}{"a":3}', [(0, G), (1, "D302"), (2, G)]),
+    "one line of objects, truncated": (b'{"a":1}{"a":', [(0, G), (1, "D302")]),
     "broken lines only": (b"{'a':1}\n{'a':2}\n", [(0, "D302"), (1, "D302")]),
 }
 
@@ -163,7 +188,7 @@ def test_what_is_found_does_not_depend_on_the_chunks(
     ("line", "said"),
     [
         (b'{"a":1,}', "trailing comma is not allowed, at character 7 of the row."),
-        (b'{"a":1}{"a":2}', "a second value where the row should end, at character 8 of the row."),
+        (b'{"a":1}["a"]', "a second value where the row should end, at character 8 of the row."),
         (b'{"a":NaN}', "NaN is no JSON value, at character 6 of the row."),
         (b'{"a":-Infinity}', "-Infinity is no JSON value, at character 7 of the row."),
         (b"{'a':1}", "' is Python's spelling, not JSON's, at character 2 of the row."),
@@ -189,6 +214,45 @@ def test_raw_is_verbatim_and_offsets_point_at_it(tmp_path: Path) -> None:
     assert isinstance(bad, Bad)
     assert bad.raw == '{"a":"\\xff",}'
     assert [data[row.byte :][:5] for row in (first, bad, last)] == [b'{"a":'] * 3  # type: ignore[misc]
+
+
+def test_offsets_of_objects_over_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = [
+        json.dumps({"n": n, "文": "{\\n" * (n % 5)}, indent=n % 3 or None, ensure_ascii=False) for n in range(500)
+    ]
+    data = b"\xef\xbb\xbf" + "\n".join(written).encode()
+    monkeypatch.setattr(containers, "CHUNK_BYTES", 100)
+
+    rows = read_bytes(tmp_path, data)
+
+    assert values(rows) == [json.loads(text) for text in written]
+    starts = [3 + sum(len(text.encode()) + 1 for text in written[:n]) for n in range(500)]
+    assert [(row.row, row.byte) for row in rows] == list(enumerate(starts))
+
+
+def test_an_object_over_lines_without_end_is_bad_and_the_next_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_values, "LINE_BYTES", 1 << 16)
+    data = b'{\n "a": 1\n}\n{\n "a": [\n' + b"1,\n" * 30_000 + b'{\n "b": 1\n}\n{\n "a": 2\n}\n'
+
+    rows = read_bytes(tmp_path, data)
+
+    assert values(rows) == [{"a": 1}, {"b": 1}, {"a": 2}]
+    assert {code for _, code in codes(rows)} <= {G, "D308", "D302"}
+
+
+def test_long_runs_of_blank_lines_are_passed_at_once(tmp_path: Path) -> None:
+    runs = [b"\n" * (1 << 20), b"\r\n" * 1000, b" \t\n" * 1000 + b"  "]
+    data = b"".join(b'%b{"a":"%d"}\n' % (run, n) for n, run in enumerate(runs)) + runs[0]
+
+    start = time.process_time()
+    rows = read_bytes(tmp_path, data)
+
+    assert time.process_time() - start < 1
+    assert values(rows) == [{"a": "0"}, {"a": "1"}, {"a": "2"}]
+    places = [data.index(b'{"a":"%d"' % n) for n in range(3)]
+    assert [row.byte for row in rows] == [*places[:2], places[2] - 2]
 
 
 def test_offsets_of_elements(tmp_path: Path) -> None:

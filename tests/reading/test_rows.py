@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from doit.errors import CODES, SpecError
 from doit.reading import raw, text
 from doit.reading.rows import Bad, Layout, Row, read_rows
+from doit.schemas.card import Source
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 LINES = b"".join(b'{"n": %d}\n' % n for n in range(3))
@@ -295,6 +296,88 @@ def test_parquet_rows_and_its_damage(tmp_path: Path) -> None:
     assert codes(read(path))[-1] == (None, "D309")
     path.write_bytes(whole[:-9])
     assert codes(read(path)) == [(None, "D309")]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["idna", "punycode", "unicode_escape", "raw-unicode-escape", "rot13", "base64", "x"]
+)
+def test_what_is_no_text_encoding_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(SpecError, match=f'D203 .*no text encoding "{encoding}"'):
+        read_bytes(tmp_path, "a.jsonl", LINES, encoding=encoding)
+    with pytest.raises(ValueError, match=f'D203 .*no text encoding "{encoding}"'):
+        Source(encoding=encoding)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_bytes_that_a_declared_encoding_lacks_are_told_as_they_stand(tmp_path: Path, name: str) -> None:
+    rows = ['{"问":"', '"}'] if name == "a.jsonl" else ["问,", ""]
+    good = "问,答\n" if name == "a.csv" else ""
+    data = good.encode("gb18030") + rows[0].encode("gb18030") + b"\xff\xff" + rows[1].encode()
+
+    (bad,) = read_bytes(tmp_path, name, data, encoding="gb18030")
+
+    assert isinstance(bad, Bad)
+    at = len(rows[0]) + 1
+    assert bad.reason == f"0xff 0xff is no text in gb18030, the declared encoding, at character {at} of the row."
+
+
+TEXT_MAP = pa.map_(pa.string(), pa.string())
+NESTED: dict[str, tuple[pa.Array, list[object]]] = {
+    "map": (pa.array([[("甲", "1"), ("乙", None)], None, []], TEXT_MAP), [{"甲": "1", "乙": None}, None, {}]),
+    "map with a key twice": (
+        pa.array([[("x", "1"), ("x", "2")], [("x", "3")], None], TEXT_MAP),
+        [[["x", "1"], ["x", "2"]], {"x": "3"}, None],
+    ),
+    "map of numbers": (pa.array([[(1, "a")], None, []], pa.map_(pa.int32(), pa.string())), [[[1, "a"]], None, {}]),
+    "map of maps": (
+        pa.array([[("x", [("y", "1")])], [("z", None)], []], pa.map_(pa.string(), TEXT_MAP)),
+        [{"x": {"y": "1"}}, {"z": None}, {}],
+    ),
+    "maps in objects in a list": (
+        pa.array([[{"k": [("x", "1")]}], None, []], pa.list_(pa.struct([("k", TEXT_MAP)]))),
+        [[{"k": {"x": "1"}}], None, []],
+    ),
+    "text view": (pa.array(["甲", None, "🙂"], pa.string_view()), ["甲", None, "🙂"]),
+    "text views in a list": (pa.array([["甲"], None, []], pa.list_(pa.string_view())), [["甲"], None, []]),
+    "bytes view": (pa.array([b"a", None, b""], pa.binary_view()), [b"a", None, b""]),
+    "list view": (pa.array([["甲"], None, []], pa.list_view(pa.string())), [["甲"], None, []]),
+    "list of two": (
+        pa.array([["a", "b"], None, ["c", None]], pa.list_(pa.string(), 2)),
+        [["a", "b"], None, ["c", None]],
+    ),
+    "dictionary in an object": (
+        pa.array([{"a": "x"}, None, {"a": None}], pa.struct([("a", pa.dictionary(pa.int32(), pa.string()))])),
+        [{"a": "x"}, None, {"a": None}],
+    ),
+}
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("kind", NESTED)
+def test_parquet_columns_of_every_kind_are_read(tmp_path: Path, kind: str, stored: bool) -> None:
+    column, expected = NESTED[kind]
+    table = pa.table({"q": ["一", "二", "三"], "x": column})
+    pq.write_table(table, tmp_path / "a.parquet", store_schema=stored)
+
+    rows = read(tmp_path / "a.parquet")
+
+    assert [row.value for row in rows] == [  # type: ignore[union-attr]
+        {"q": q, "x": value} for q, value in zip("一二三", expected, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", [TEXT_MAP, pa.list_(pa.string(), 1), pa.list_view(pa.string())])
+def test_parquet_rows_with_long_texts_in_nested_columns_come_in_parts(tmp_path: Path, kind: pa.DataType) -> None:
+    text = "长" * 100_000
+    values = [[(str(n), text)] for n in range(100)] if kind == TEXT_MAP else [[text]] * 100
+    pq.write_table(pa.table({"x": pa.array(values, kind)}), tmp_path / "a.parquet")
+
+    batches = list(read_rows(tmp_path / "a.parquet", Layout()))
+
+    assert [row.value["x"] for batch in batches for row in batch] == [  # type: ignore[union-attr]
+        dict(value) if kind == TEXT_MAP else value for value in values
+    ]
+    assert all(300_000 * len(batch) <= 2 * raw.CHUNK_BYTES for batch in batches)
 
 
 def test_parquet_text_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:

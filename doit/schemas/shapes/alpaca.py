@@ -14,7 +14,7 @@ from doit.schemas.shapes.base import (
     Shape,
     find,
     kind_of,
-    need_object,
+    need_fields,
     text_at,
     text_or_bad,
     text_or_empty,
@@ -48,7 +48,7 @@ class Alpaca(Shape):
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`."""
-        need_object(row)
+        need_fields(row, self.instruction, self.output)
         system = text_or_empty(row, self.system)
         messages = [("system", system)] if system.strip() else []
         messages += self._history(row)

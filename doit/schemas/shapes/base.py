@@ -9,6 +9,7 @@ import orjson
 import polars as pl
 
 from doit.schemas.base import Frozen
+from doit.schemas.repeated_keys import repeated_key
 
 
 class Conversation(NamedTuple):
@@ -35,8 +36,9 @@ APART = {
 class Flat(NamedTuple):
     """How one round is made of text columns, for a whole batch at once.
 
-    A row is plain if the required texts hold something, the optional ones are texts or nothing, and the absent ones
-    hold nothing. A plain row's conversation is one user's and one assistant's turn; `Shape.conversation` must agree.
+    A row is plain if the required texts hold something, the optional ones are texts or nothing, the absent ones hold
+    nothing, and the present ones are there. A plain row's conversation is one user's and one assistant's turn;
+    `Shape.conversation` must agree.
     """
 
     required: tuple[str, ...]
@@ -45,6 +47,8 @@ class Flat(NamedTuple):
     user: pl.Expr
     """The user's text, from columns of these names in which nothing is an empty text."""
     assistant: pl.Expr
+    present: tuple[str, ...] = ()
+    """Those of the optional ones that a row must have, if only as null."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -155,7 +159,7 @@ def _steps(path: str) -> tuple[str | int, ...]:
 @cache
 def is_key(path: str) -> bool:
     """Whether a path can only be a key of the row itself, which is what nearly all are."""
-    return "." not in path and not path.startswith("json:")
+    return "." not in path and path != "*" and not path.startswith("json:")
 
 
 MISSING: Any = object()
@@ -167,7 +171,11 @@ def find(row: Any, path: str) -> Any:
 
     A path is a key, or keys and 0-based positions joined by dots (`meta.0.kind`, the last is `-1`); a key that holds a
     dot itself is tried first; `*` stands for every element of a list or value of an object, and makes a list of what
-    is found; `.` is the row; `json:PATH` parses the text found at PATH.
+    is found; `.` is the row. `json:PATH` goes down PATH to the first text, parses it, and goes on inside with what is
+    left of PATH; `json:` behind a dot parses a text inside that, too.
+
+    Raises:
+        BadRow: D312, there is no text on the way of `json:`, or it holds no JSON or an object with a key twice.
     """
     if isinstance(row, dict):
         value = row.get(path, MISSING)
@@ -175,8 +183,9 @@ def find(row: Any, path: str) -> Any:
             return value
     if path == ".":
         return row
-    if path.startswith("json:"):
-        return _parse(find(row, path[5:]), path[5:])
+    if path.startswith("json:") or ".json:" in path:
+        outer, again, inner = path.rpartition(".json:")
+        return _through_text(find(row, outer) if again else row, inner.removeprefix("json:"))
     steps = _steps(path)
     if "*" in steps:
         every = _all_at(row, steps)
@@ -209,21 +218,67 @@ def _all_at(value: Any, steps: tuple[str | int, ...]) -> list[Any]:
     return found
 
 
-def _parse(value: Any, path: str) -> Any:
-    if value is MISSING or value is None:
-        return value
-    if not isinstance(value, str):
-        raise BadRow("D312", path, f"field `{path}` is {kind_of(value)}, not JSON in a text.")
+def _through_text(row: Any, path: str) -> Any:
+    """What `json:PATH` leads to. The longest beginning of PATH that is a key of the row, dots and all, comes first."""
+    if path == ".":
+        return _below(row, [], ".")
+    names = path.split(".")
+    for count in range(len(names), 1, -1):
+        key = ".".join(names[:count])
+        if isinstance(row, dict) and isinstance(row.get(key), str):
+            return _below(row[key], names[count:], key)
+    return _below(row, names, "")
+
+
+def _below(value: Any, names: list[str], where: str) -> Any:
+    """What steps lead to from a value, which lies at `where`, when the first text on the way is parsed."""
+    if isinstance(value, str) and where:
+        held = _parse(value, where)
+        return find(held, ".".join(names)) if names else held
+    if not names:
+        if value is MISSING or value is None:
+            return value
+        raise BadRow("D312", where, f"field `{where}` is {kind_of(value)}, not JSON in a text.")
+    name, *later = names
+    place = f"{where}.{name}".lstrip(".")
+    if name != "*":
+        return _below(_step(value, _steps(name)[0]), later, place)
+    members = list(value.values()) if isinstance(value, dict) else value
+    every = [_below(one, later, place) for one in members] if isinstance(members, list) else [MISSING]
+    return MISSING if MISSING in every else every
+
+
+def _parse(text: str, path: str) -> Any:
     try:
-        return orjson.loads(value)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadRow("D312", path, f"field `{path}` does not hold JSON: {error}.") from None
+    key = repeated_key(text.encode(), value) if isinstance(value, dict | list) else None
+    if key is not None:
+        reason = f"field `{path}` holds JSON in which the key {key[:64]!r} stands twice in one object."
+        raise BadRow("D312", path, reason)
+    return value
 
 
 def need_object(row: Any) -> None:
     """Refuse a row that is not an object."""
     if not isinstance(row, dict):
         raise BadRow("D305", "", f"the row is {kind_of(row)}, not an object.")
+
+
+def need_fields(row: Any, *paths: str) -> None:
+    """Refuse a row in which no field can be found: what is no object, nor a list whose places any of the paths name."""
+    if isinstance(row, list) and not any(map(_is_place, paths)):
+        raise BadRow("D305", "", "the row is a list, not an object; its columns are places, such as `0`.")
+    if not isinstance(row, list):
+        need_object(row)
+
+
+@cache
+def _is_place(path: str) -> bool:
+    """Whether a path can lead into a row that is a list."""
+    first = _steps(path.removeprefix("json:"))[0]
+    return path == "." or first == "*" or isinstance(first, int)
 
 
 def text_at(row: Any, path: str) -> str:
@@ -245,6 +300,13 @@ def text_or_empty(row: Any, path: str | None) -> str:
     if value is MISSING or value is None:
         return ""
     return text_or_bad(value, path)
+
+
+def passage_at(row: Any, path: str) -> str:
+    """The text at `path`, or the lines of one: null and an empty one are nothing, but the field must be there."""
+    if find(row, path) is MISSING:
+        raise BadRow("D310", path, f"field `{path}` is missing.")
+    return lines_or_empty(row, path)
 
 
 def lines_or_empty(row: Any, path: str | None) -> str:

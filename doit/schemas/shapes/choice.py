@@ -15,7 +15,8 @@ from doit.schemas.shapes.base import (
     find,
     lines_or_empty,
     list_at,
-    need_object,
+    need_fields,
+    passage_at,
     text_at,
     text_or_bad,
     text_or_empty,
@@ -31,6 +32,7 @@ class Choice(Shape):
         {"question": "2 + 2?", "options": ["3", "4"], "answer": "B"}
         {"Question": "2 + 2?", "A": "3", "B": "4", "Answer": "B"}          options: [A, B]
         {"query": "2 + 2?", "choices": ["3", "4"], "gold": 1}              key: index
+        {"query": "2 + 2?", "choices": ["3", "4"], "gold": 2}              key: number
         {"question": "2 + 2?", "choice": ["3", "4"], "answer": "4"}        key: text
         {"question": "2 + 2?\nA. 3\nB. 4", "answer": ["B"]}                options: null
 
@@ -49,18 +51,20 @@ class Choice(Shape):
     answer: str = "answer"
     """Column with the key to the right option, or with a list of keys where several are right."""
     key: Literal["letter", "index", "number", "text"] = "letter"
-    """What the key is: a letter (`B`, `(b)`; `AC` for two), a place from 0, a place from 1, or the option's text."""
+    """What the key is: `letter` (`B`, `(b)`; `AC` for two), `index` (a place from 0), `number` (a place from 1), or
+    `text` (that of the option)."""
     passage: str | None = "passage"
-    """Column with a text (or a list of its lines) that the question is about, where a row has it."""
+    """Column with a text (or a list of its lines) that the question is about. A column of another name than `passage`
+    must be in every row, if only as null or empty."""
     system: str | None = None
     """Column with the system text."""
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`."""
-        need_object(row)
+        need_fields(row, self.question, self.answer)
         system = text_or_empty(row, self.system)
         messages = [("system", system)] if system.strip() else []
-        passage = lines_or_empty(row, self.passage)
+        passage = self._passage(row)
         asked = [passage] if passage.strip() else []
         asked.append(text_at(row, self.question))
         if self.options is None:
@@ -71,6 +75,11 @@ class Choice(Shape):
             asked += lines
             answer = [lines[place] for place in self._places(row, options, letters)]
         return Conversation([*messages, ("user", "\n".join(asked)), ("assistant", "\n".join(answer))])
+
+    def _passage(self, row: Any) -> str:
+        if self.passage is None or self.passage == type(self).model_fields["passage"].default:
+            return lines_or_empty(row, self.passage)
+        return passage_at(row, self.passage)
 
     def _options(self, row: Any) -> list[str]:
         if isinstance(self.options, tuple):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import StringConstraints
 
 from doit.schemas.base import Frozen, Several
-from doit.schemas.shapes.base import BadRow, CannotHold, Conversation, Shape, check_order, need_object, text_at
+from doit.schemas.shapes.base import BadRow, CannotHold, Conversation, Shape, check_order, need_fields, text_at
 from doit.schemas.shapes.way_back import put, rounds_of
 
 
@@ -51,8 +51,8 @@ class MarkedText(Shape):
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`."""
-        need_object(row)
         columns = (self.text,) if isinstance(self.text, str) else self.text
+        need_fields(row, *columns)
         texts = [text_at(row, column) for column in columns]
         if len(texts) > 1 and not self._begins(texts[0]):
             return Conversation([("user", texts[0]), ("assistant", "".join(texts[1:]))])

@@ -15,12 +15,14 @@ class Mrc(Qa):
         {"context": "…", "question": "Who?", "answers": {"text": ["Ada", …], "answer_start": [7, …]}}
         {"context_text": "…", "query_text": "谁？", "answers": ["甲", …]}
 
-    SQuAD's files nest these: in the card, `rows: data.*.paragraphs` and `each: qas` take them apart. Several answers
-    are spellings of one, and the first is taken. A question without an answer needs `unanswerable`; no text is made up.
+    SQuAD's files nest these: in the card, `rows: data.*.paragraphs` and `each: qas` take them apart, and, of articles
+    one a line, `each: paragraphs.*.qas`. Several answers are spellings of one, and the first is taken. A question
+    without an answer needs `unanswerable`; no text is made up.
     """
 
     kind: Literal["mrc"] = "mrc"  # type: ignore[assignment]
     passage: str | None = "context"
+    """As in `qa`; null where the set has no passages."""
     answer: str = "answers"
     unanswerable: str | None = None
     """What to reply where the passage has no answer, in the set's language (`无法回答`); null: set the row aside."""

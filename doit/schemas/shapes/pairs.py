@@ -12,7 +12,7 @@ from doit.schemas.shapes.base import (
     find,
     kind_of,
     list_at,
-    need_object,
+    need_fields,
     text_or_bad,
     text_or_empty,
     trimmed,
@@ -53,7 +53,7 @@ class Pairs(Shape):
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`."""
-        need_object(row)
+        need_fields(row, *((self.user, self.assistant) if self.turns is None else (self.turns,)))
         system = text_or_empty(row, self.system)
         messages = [("system", system)] if system.strip() else []
         reasoning: list[str | None] = [None] * len(messages)

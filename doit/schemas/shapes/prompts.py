@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from doit.schemas.shapes.base import Conversation, Shape, find, list_at, need_object, text_at, text_or_bad
+from doit.schemas.shapes.base import Conversation, Shape, find, list_at, need_fields, text_at, text_or_bad
 
 
 class Prompts(Shape):
@@ -21,7 +21,7 @@ class Prompts(Shape):
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`. All messages are the user's."""
-        need_object(row)
+        need_fields(row, self.prompt)
         if not isinstance(find(row, self.prompt), list):
             return Conversation([("user", text_at(row, self.prompt))])
         questions = enumerate(list_at(row, self.prompt))

@@ -12,8 +12,8 @@ from doit.schemas.shapes.base import (
     Conversation,
     Flat,
     Shape,
-    lines_or_empty,
-    need_object,
+    need_fields,
+    passage_at,
     text_at,
     text_or_empty,
 )
@@ -32,7 +32,8 @@ class Qa(Shape):
     prompt: str | Several = "question"
     """Column with the question, or several joined by newlines; an empty one of several is left out."""
     passage: str | None = None
-    """Column with a text (or a list of its lines) that the question is about; it stands before the question."""
+    """Column with a text (or a list of its lines) that the question is about; it stands before the question. Every row
+    must have it, if only as null or empty."""
     rationale: str | None = None
     """Column with the way to the answer."""
     answer: str = "answer"
@@ -44,7 +45,7 @@ class Qa(Shape):
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`."""
-        need_object(row)
+        need_fields(row, *self._prompts(), self.answer)
         system = text_or_empty(row, self.system)
         messages = [("system", system)] if system.strip() else []
         messages.append(("user", self._question(row)))
@@ -67,7 +68,8 @@ class Qa(Shape):
             assistant = _below(pl.col(self.rationale), assistant)
         extra = tuple(column for column in (self.passage, self.rationale) if column is not None)
         absent = () if self.system is None else (self.system,)
-        return Flat((self.prompt, self.answer), extra, absent, user, assistant)
+        present = () if self.passage is None else (self.passage,)
+        return Flat((self.prompt, self.answer), extra, absent, user, assistant, present)
 
     def row(self, conversation: Conversation) -> dict[str, Any]:
         """See `Shape.row`. The whole question is one column, and a rationale only what `reasoning` keeps apart."""
@@ -75,8 +77,10 @@ class Qa(Shape):
         if len(rounds) > 1:
             raise CannotHold("earlier_turns")
         question, answer = rounds[0]
-        first, *others = (self.prompt,) if isinstance(self.prompt, str) else self.prompt
+        first, *others = self._prompts()
         made: dict[str, Any] = {}
+        if self.passage is not None:
+            put(made, self.passage, "", "row")
         put(made, first, question, "row")
         for column in others:
             put(made, column, "", "row")
@@ -90,11 +94,14 @@ class Qa(Shape):
             put(made, self.system, system, "system")
         return made
 
+    def _prompts(self) -> tuple[str, ...]:
+        return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
+
     def _answer(self, row: Any) -> str:
         return text_at(row, self.answer)
 
     def _question(self, row: Any) -> str:
-        passage = lines_or_empty(row, self.passage)
+        passage = "" if self.passage is None else passage_at(row, self.passage)
         before = f"{passage}\n" if passage.strip() else ""
         if isinstance(self.prompt, str):
             return before + text_at(row, self.prompt)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from doit.errors import DataError
-from doit.schemas.shapes.base import BadRow, Conversation, Shape, need_object, text_at
+from doit.schemas.shapes.base import BadRow, Conversation, Shape, need_fields, text_at
 from doit.schemas.shapes.qa import Cot
 from doit.schemas.templates import Template, take_apart
 
@@ -31,7 +31,7 @@ class Templated(Shape):
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`."""
-        need_object(row)
+        need_fields(row, self.instruction, self.output)
         if not self.templates:
             raise BadRow("D305", self.instruction, "the card names no `templates`, so the row cannot be taken apart.")
         instruction, output = text_at(row, self.instruction), text_at(row, self.output)

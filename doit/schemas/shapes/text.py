@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from doit.schemas.shapes.base import CannotHold, Conversation, Shape, need_object, text_at
+from doit.schemas.shapes.base import CannotHold, Conversation, Shape, need_fields, text_at
 
 
 class Text(Shape):
@@ -23,7 +23,7 @@ class Text(Shape):
 
     def conversation(self, row: Any) -> Conversation:
         """See `Shape.conversation`. The only message is the assistant's."""
-        need_object(row)
+        need_fields(row, self.text)
         return Conversation([("assistant", text_at(row, self.text))])
 
     def row(self, conversation: Conversation) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from doit.schemas.shapes.base import (
     check_order,
     find,
     kind_of,
-    need_object,
+    need_fields,
     text_at,
     text_or_bad,
 )
@@ -72,7 +72,7 @@ class Tree(Shape):
 
     def _ways(self, row: Any) -> list[Turns]:
         """The turns of every conversation."""
-        need_object(row)
+        need_fields(row, self.root)
         root = find(row, self.root)
         if root is MISSING:
             raise BadRow("D310", self.root, f"field `{self.root}` is missing.")

@@ -108,7 +108,7 @@ def put(row: dict[str, Any], path: str | None, value: Any, what: str) -> None:
     if path.startswith("json:"):
         path, value = path[5:], orjson.dumps(value).decode()
     *folders, last = path.split(".")
-    if not last or (folders and any(step.isdigit() for step in (*folders, last))):
+    if not last or "json:" in path or (folders and any(step.isdigit() for step in (*folders, last))):
         raise CannotHold("row")
     for step in folders:
         row = row.setdefault(step, {})
