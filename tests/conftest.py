@@ -18,8 +18,9 @@ SHARED = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache; the tests of one run share theirs."""
+def _own_surroundings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's cache, the tests of one run share theirs; no table is as wide as a window."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("DOIT_CACHE", str(tmp_path_factory.getbasetemp() / "doit-cache"))
 
 
