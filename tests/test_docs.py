@@ -178,10 +178,10 @@ def test_yaml_in_the_documents_obeys_its_model(text: str) -> None:
 
 
 def test_python_in_the_documents_compiles() -> None:
-    for path in PAGES:
-        for block in blocks(path):
-            if block.language == "python":
-                compile(block.text, path.name, "exec")
+    python = [(path, block) for path in PAGES for block in blocks(path) if block.language == "python"]
+    assert python
+    for path, block in python:
+        assert compile(block.text, path.name, "exec").co_filename == path.name
 
 
 def test_relative_links_resolve() -> None:

@@ -185,7 +185,7 @@ def test_public_names_are_sorted_and_there() -> None:
 def test_every_module_can_be_imported() -> None:
     for path in MODULES:
         if path.stem != "__main__":
-            importlib.import_module(name_of(path))
+            assert importlib.import_module(name_of(path)).__name__ == name_of(path)
 
 
 def test_every_dependency_is_used() -> None:

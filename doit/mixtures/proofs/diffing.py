@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from doit.errors import SpecError
+from doit.mixtures.building.digest import CONTENT
 from doit.mixtures.manifest import InputFile, Manifest
 from doit.mixtures.opening import Opened, collected, one_mixture, scan_table
 from doit.mixtures.planning import cells as cellular
@@ -18,22 +19,9 @@ from doit.mixtures.proofs.answers import CellDifference, DiffAnswer, Difference,
 
 SPLITS = ("train", "validation", "test")
 
-COMPARED = (
-    "language",
-    "ability",
-    "ability_from",
-    "tags",
-    "construction",
-    "source",
-    "license",
-    "group",
-    "turns",
-    "chars",
-    "tokens",
-    "split",
-    "copies",
-    "text",
-)
+_OTHERWISE = {"id", "messages", "reasoning", "tools", "epoch"}
+"""Columns of the digest that are compared as `text` and `copies`, or by which records are found."""
+COMPARED = (*(column for column in CONTENT if column not in _OTHERWISE), "split", "copies", "text")
 """What may differ of a record that is in both; where it was read does not count."""
 
 ABSENT = object()

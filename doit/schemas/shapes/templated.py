@@ -48,10 +48,5 @@ class Templated(Shape):
         return _PLAIN[self.rationale_in].conversation(parts._asdict())
 
 
-def _need(part: str, field: str, name: str) -> None:
-    if not part.strip():
-        raise BadRow("D313", field, f"field `{field}` holds a template with an empty {name}.")
-
-
 _PLAIN = {place: Cot(rationale_in=place) for place in ("answer", "reasoning", "nowhere")}
 """The shape of the same parts in columns of their own, so that both make one record."""
